@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * util/log.h - where messages go
+ *
+ * GLib's g_log is the API; this installs its writer: stderr or the journal, and a
+ * ring of the last lines that `.mnefs/log` shows.  Every message of level MESSAGE
+ * and above enters the ring.  MNE_DEBUG=word[=n],word… switches decorators and
+ * debugging help on.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <glib.h>
+
+/* Once, before threads start. */
+void mne_log_init(void);
+
+/* Debug messages wanted (-d, or G_MESSAGES_DEBUG)? */
+void mne_log_set_verbose(bool verbose);
+
+/* A sentence for the user: into the ring, and to the log as MESSAGE. */
+void mne_log_say(const char *format, ...) G_GNUC_PRINTF(1, 2);
+
+/* The ring, oldest first, one line each with its time: a new string. */
+char *mne_log_recent(void);
+
+/* Is word in $MNE_DEBUG?  With "=N" behind it, N goes to out_value (may be NULL),
+ * otherwise 1. */
+bool mne_debug_has(const char *word, uint64_t *out_value);
