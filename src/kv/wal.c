@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * kv/wal.c - LevelDB's log files, handled from outside
+ *
+ * LevelDB hands every batch to its log file with write(2) before the call returns,
+ * so a dying process loses nothing.  For power loss its own sync=true is no help: it
+ * syncs the current log only, and when the log was switched since, the older one,
+ * whose table is still being made, stays unsynced; nor is the directory synced
+ * after a log is made.  So every log there is gets synced here, through a
+ * descriptor of our own, and then the directory if a log is new.
+ *
+ * A log that vanishes meanwhile is no loss: LevelDB syncs the table made from it,
+ * the directory and the manifest, in this order, before it unlinks the log.
+ *
+ * After a power loss some pages of a log may be missing amid others that were written.
+ * LevelDB skips damaged blocks and goes on behind them; it would bring back batches
+ * without the ones before them.  So the logs are cut at the first damage, and logs
+ * that came later are dropped.  What is dropped stays beside them as *.lost: damage
+ * in what had been synced is the disk's doing, and somebody may want to look at it.
+ */
+#define G_LOG_DOMAIN "mne-kv"
+
+#include "config.h"
+
+#include "kv/wal.h"
+
+#include "kv/logfile.h"
+#include "util/lock.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { SPARE = 1024 * 1024 }; /* a manifest, an info log, the ends of blocks */
+
+#define PROBE_NAME "room.probe"
+
+struct MneWal {
+	char *path;
+	int dir_fd;
+	bool locked; /* not everywhere can a directory be */
+	MneLock lock; /* of what follows */
+	int sync_error; /* once a sync failed nobody knows what is durable */
+	uint64_t newest; /* the log that was there when the directory was synced */
+};
+
+/* The number of a log file: "000012.log" is 12, everything else 0. */
+static uint64_t log_number(const char *name)
+{
+	char *end;
+	uint64_t number = g_ascii_strtoull(name, &end, 10);
+
+	return strcmp(end, ".log") == 0 ? number : 0;
+}
+
+typedef int (*LogFunc)(MneWal *wal, const char *name, void *user);
+
+static int for_each_log(MneWal *wal, LogFunc func, void *user)
+{
+	g_autoptr(GDir) dir = g_dir_open(wal->path, 0, NULL);
+	const char *name;
+
+	if (!dir)
+		return -EIO;
+	while ((name = g_dir_read_name(dir)))
+		if (log_number(name) > 0)
+			MNE_TRY(func(wal, name, user));
+	return 0;
+}
+
+/* ---- sync ---- */
+
+static int note_sync_error(MneWal *wal, const char *name, int err)
+{
+	g_warning("%s/%s: cannot sync: %s", wal->path, name, g_strerror(-err));
+
+	MNE_WITH_LOCK(&wal->lock);
+	wal->sync_error = err;
+	return err;
+}
+
+static int sync_log(MneWal *wal, const char *name, void *user)
+{
+	uint64_t *newest = user;
+	int fd = openat(wal->dir_fd, name, O_RDONLY | O_CLOEXEC);
+	int err;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	err = fdatasync(fd) < 0 ? -errno : 0;
+	close(fd);
+	*newest = MAX(*newest, log_number(name));
+	return err < 0 ? note_sync_error(wal, name, err) : 0;
+}
+
+static uint64_t newest_of(MneWal *wal)
+{
+	MNE_WITH_LOCK(&wal->lock);
+	return wal->newest;
+}
+
+static int sync_dir(MneWal *wal, uint64_t newest)
+{
+	if (newest <= newest_of(wal))
+		return 0;
+	if (fsync(wal->dir_fd) < 0)
+		return note_sync_error(wal, ".", -errno);
+
+	MNE_WITH_LOCK(&wal->lock);
+	wal->newest = MAX(wal->newest, newest);
+	return 0;
+}
+
+static int sync_error_of(MneWal *wal)
+{
+	MNE_WITH_LOCK(&wal->lock);
+	return wal->sync_error;
+}
+
+int mne_wal_sync(MneWal *wal)
+{
+	uint64_t newest = 0;
+
+	MNE_TRY(sync_error_of(wal));
+	MNE_TRY(for_each_log(wal, sync_log, &newest));
+	return sync_dir(wal, newest);
+}
+
+/* ---- room ---- */
+
+static int add_size(MneWal *wal, const char *name, void *user)
+{
+	uint64_t *total = user;
+	struct stat st;
+
+	if (fstatat(wal->dir_fd, name, &st, 0) == 0)
+		*total += (uint64_t)st.st_size;
+	return 0;
+}
+
+/* Answered by taking the room, for statvfs() knows no quota. */
+int mne_wal_require_room(MneWal *wal, uint64_t more)
+{
+	uint64_t need = SPARE + more;
+	int err, fd;
+
+	MNE_TRY(for_each_log(wal, add_size, &need));
+	fd = openat(wal->dir_fd, PROBE_NAME, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	unlinkat(wal->dir_fd, PROBE_NAME, 0);
+	err = posix_fallocate(fd, 0, (off_t)need);
+	close(fd);
+	return -err;
+}
+
+/* ---- cut ---- */
+
+static char *file_of(MneWal *wal, const char *name, const char *ending)
+{
+	return g_strdup_printf("%s/%s%s", wal->path, name, ending);
+}
+
+static GBytes *contents_of(MneWal *wal, const char *name)
+{
+	g_autofree char *path = file_of(wal, name, "");
+	gsize len;
+	char *text;
+
+	if (!g_file_get_contents(path, &text, &len, NULL))
+		return NULL;
+	return g_bytes_new_take(text, len);
+}
+
+/* CURRENT is the manifest's name and a line feed. */
+static int find_oldest_needed(MneWal *wal, uint64_t *out_number)
+{
+	g_autoptr(GBytes) current = contents_of(wal, "CURRENT");
+	MneSlice name = mne_slice_of(current);
+	g_autofree char *text = NULL;
+	g_autoptr(GBytes) manifest = NULL;
+
+	if (name.len == 0)
+		return -ENOENT;
+	text = g_strndup((const char *)name.data, name.len - 1);
+	manifest = contents_of(wal, text);
+	if (!manifest || !mne_log_oldest_needed(mne_slice_of(manifest), out_number))
+		return mne_throw(KV_CORRUPT, "%s/%s: unreadable", wal->path, text);
+	return 0;
+}
+
+/* What has been seen of the logs so far. */
+typedef struct {
+	bool damaged; /* nothing after it counts */
+	uint64_t next; /* the sequence number to come; 0: any */
+} Seen;
+
+/* The bytes of whole records whose numbers go on from those seen. */
+static size_t good_part(MneSlice log, Seen *seen, bool *out_torn)
+{
+	g_autoptr(GByteArray) record = g_byte_array_new();
+	MneLogReader reader = mne_log_reader(log);
+	uint64_t first, next;
+	size_t good = 0;
+
+	while (mne_log_next(&reader, record)) {
+		if (!mne_log_sequences(mne_slice(record->data, record->len), &first,
+				       &next))
+			return good;
+		if (seen->next > 0 && first != seen->next)
+			return good;
+		seen->next = next;
+		good = reader.whole;
+	}
+	*out_torn = reader.torn;
+	return good;
+}
+
+static bool all_zero(MneSlice bytes)
+{
+	for (size_t i = 0; i < bytes.len; i++)
+		if (bytes.data[i] != 0)
+			return false;
+	return true;
+}
+
+/* Replace a log by its first bytes; the old file stays as *.lost. */
+static int cut_log(MneWal *wal, const char *name, MneSlice log, size_t whole)
+{
+	g_autofree char *path = file_of(wal, name, "");
+	g_autofree char *lost = file_of(wal, name, ".lost");
+
+	g_warning("%s: damaged after %zu of %zu bytes; what follows is dropped", path,
+		  whole, log.len);
+	unlink(lost);
+	if (link(path, lost) < 0)
+		return -errno;
+	if (!g_file_set_contents_full(path, (const char *)log.data, (gssize)whole,
+				      G_FILE_SET_CONTENTS_CONSISTENT |
+					      G_FILE_SET_CONTENTS_DURABLE,
+				      0644, NULL))
+		return -EIO;
+	return 0;
+}
+
+/* An end that is torn, or filled up with zeros, LevelDB drops by itself.  An empty log
+ * has lost something if there is anything in a later one. */
+static int check_log(MneWal *wal, const char *name, Seen *seen)
+{
+	g_autoptr(GBytes) bytes = contents_of(wal, name);
+	MneSlice log = mne_slice_of(bytes);
+	bool was_damaged = seen->damaged;
+	bool torn = false;
+	size_t good = was_damaged ? 0 : good_part(log, seen, &torn);
+
+	if (!bytes)
+		return -EIO;
+	seen->damaged = was_damaged || good < log.len || log.len == 0;
+	if (good == log.len)
+		return 0;
+	if (!was_damaged &&
+	    (torn || all_zero(mne_slice(log.data + good, log.len - good))))
+		return 0;
+	return cut_log(wal, name, log, good);
+}
+
+typedef struct {
+	GPtrArray *names;
+	uint64_t oldest;
+} Needed;
+
+static int add_needed(MneWal *wal G_GNUC_UNUSED, const char *name, void *user)
+{
+	Needed *needed = user;
+
+	if (log_number(name) >= needed->oldest)
+		g_ptr_array_add(needed->names, g_strdup(name));
+	return 0;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	uint64_t x = log_number(*(const char *const *)a);
+	uint64_t y = log_number(*(const char *const *)b);
+
+	return (x > y) - (x < y);
+}
+
+int mne_wal_cut(MneWal *wal)
+{
+	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+	Needed needed = { .names = names };
+	Seen seen = { false, 0 };
+
+	if (!wal->locked || find_oldest_needed(wal, &needed.oldest) < 0)
+		return 0;
+	MNE_TRY(for_each_log(wal, add_needed, &needed));
+	g_ptr_array_sort(names, by_number);
+	for (guint i = 0; i < names->len; i++)
+		MNE_TRY(check_log(wal, g_ptr_array_index(names, i), &seen));
+	return 0;
+}
+
+/* ---- life ---- */
+
+static int lock_dir(MneWal *wal)
+{
+	wal->locked = flock(wal->dir_fd, LOCK_EX | LOCK_NB) == 0;
+	if (!wal->locked && errno == EWOULDBLOCK)
+		return mne_throw(STORE_LOCKED, "%s", wal->path);
+	return 0;
+}
+
+int mne_wal_open(const char *path, MneWal **out_wal)
+{
+	g_autoptr(MneWal) wal = g_new0(MneWal, 1);
+
+	wal->path = g_strdup(path);
+	mne_lock_init(&wal->lock, MNE_RANK_ENGINE);
+	wal->dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (wal->dir_fd < 0)
+		return -errno;
+	MNE_TRY(lock_dir(wal));
+	*out_wal = g_steal_pointer(&wal);
+	return 0;
+}
+
+void mne_wal_close(MneWal *wal)
+{
+	if (!wal)
+		return;
+
+	if (wal->dir_fd >= 0)
+		close(wal->dir_fd);
+	mne_lock_clear(&wal->lock);
+	g_free(wal->path);
+	g_free(wal);
+}

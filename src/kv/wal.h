@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * kv/wal.h - LevelDB's log files, handled from outside
+ *
+ * Threads: everything may be called from any thread.
+ */
+#pragma once
+
+#include "util/error.h"
+
+#include <stdint.h>
+
+typedef struct MneWal MneWal;
+
+/* The log files in LevelDB's directory path, which is locked until the close:
+ * -STORE_LOCKED when it is open already, here or in another process. */
+int mne_wal_open(const char *path, MneWal **out_wal) MNE_CHECKED;
+void mne_wal_close(MneWal *wal);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MneWal, mne_wal_close)
+
+/* Before LevelDB opens: drop what comes after the first damage in the logs, so that
+ * it recovers a prefix of what was applied. */
+int mne_wal_cut(MneWal *wal) MNE_CHECKED;
+
+/* What LevelDB wrote before this call survives power loss when it returns 0. */
+int mne_wal_sync(MneWal *wal) MNE_CHECKED;
+
+/* -ENOSPC when the disk has no room for replaying the logs and `more` bytes. */
+int mne_wal_require_room(MneWal *wal, uint64_t more) MNE_CHECKED;
