@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * record/volume.c - a store directory: made, opened, locked, closed
+ *
+ * Write ordering when a store is made:
+ *  1. LOCK, kv/ with a SUPER record, blob/; all durable.
+ *  2. MNEFS by rename.  A directory with LOCK but no MNEFS is half made.
+ */
+#define G_LOG_DOMAIN "mne-record"
+
+#include "config.h"
+
+#include "record/volume.h"
+
+#include "kv/engines.h"
+#include "record/keys.h"
+#include "record/node.h"
+#include "util/coding.h"
+#include "util/log.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <glib/gstdio.h>
+
+#define MAGIC    "mnefs store"
+#define FIRST_ID 16u /* below: fixed numbers of the root and the like */
+#define RESERVE  (UINT64_C(1) << 20)
+
+typedef struct {
+	uint64_t cookie, next_id, seq;
+	bool clean;
+} Super;
+
+static GBytes *super_encode(const Super *super)
+{
+	GByteArray *to = g_byte_array_new();
+
+	mne_value_begin(to, MNE_KIND_SUPER, super->seq);
+	mne_add_varint(to, MNE_FORMAT_VERSION);
+	mne_add_varint(to, 0); /* feature bits */
+	mne_add_be64(to, super->cookie);
+	mne_add_varint(to, super->next_id);
+	mne_add_u8(to, super->clean);
+	mne_value_end(to);
+	return g_byte_array_free_to_bytes(to);
+}
+
+static int super_decode(MneSlice value, Super *out)
+{
+	MneSlice payload;
+	MneReader reader;
+	MneKind kind;
+	uint64_t format, features;
+
+	MNE_TRY(mne_value_open(value, &kind, &out->seq, &payload));
+	reader = mne_reader(payload);
+	format = mne_read_varint(&reader);
+	features = mne_read_varint(&reader);
+	out->cookie = mne_read_be64(&reader);
+	out->next_id = mne_read_varint(&reader);
+	out->clean = mne_read_u8(&reader) != 0;
+	if (kind != MNE_KIND_SUPER || reader.failed)
+		return mne_throw(VALUE_CORRUPT, "the super record does not decode");
+	if (format > MNE_FORMAT_VERSION || features != 0)
+		return mne_throw(STORE_NEWER, "the store has format %u, this is for %u",
+				 (unsigned)format, MNE_FORMAT_VERSION);
+	return 0;
+}
+
+static void put_super(MneKvBatch *batch, const Super *super)
+{
+	g_autoptr(GBytes) value = super_encode(super);
+	MneKey key;
+
+	mne_key_super(&key);
+	mne_kv_batch_put(batch, mne_key_slice(&key), mne_slice_of(value));
+}
+
+static bool directory_is_empty(const char *path)
+{
+	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+	const char *name;
+
+	while (dir && (name = g_dir_read_name(dir)))
+		if (strcmp(name, "lost+found") != 0)
+			return false;
+	return true;
+}
+
+typedef enum {
+	PLACE_ABSENT,
+	PLACE_EMPTY,
+	PLACE_STORE,
+	PLACE_HALF,
+	PLACE_FOREIGN
+} Place;
+
+static bool has(const char *path, const char *name)
+{
+	g_autofree char *full = g_build_filename(path, name, NULL);
+
+	return g_file_test(full, G_FILE_TEST_EXISTS);
+}
+
+static Place place_of(const char *path)
+{
+	if (!g_file_test(path, G_FILE_TEST_EXISTS))
+		return PLACE_ABSENT;
+	if (!g_file_test(path, G_FILE_TEST_IS_DIR))
+		return PLACE_FOREIGN;
+	if (has(path, "MNEFS"))
+		return PLACE_STORE;
+	if (has(path, "LOCK") && has(path, "kv"))
+		return PLACE_HALF;
+	return directory_is_empty(path) ? PLACE_EMPTY : PLACE_FOREIGN;
+}
+
+static int sync_dir(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int err = fd < 0 || fsync(fd) < 0 ? -errno : 0;
+
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+static int check_marker(const char *path)
+{
+	g_autofree char *file = g_build_filename(path, "MNEFS", NULL);
+	g_autofree char *text = NULL;
+	unsigned format = 0;
+
+	if (!g_file_get_contents(file, &text, NULL, NULL))
+		return mne_throw(STORE_FOREIGN, "%s cannot be read", file);
+	if (!g_str_has_prefix(text, MAGIC "\n") ||
+	    sscanf(text + strlen(MAGIC "\n"), "format %u", &format) != 1)
+		return mne_throw(STORE_FOREIGN, "%s is not of a mnefs store", file);
+	if (format > MNE_FORMAT_VERSION)
+		return mne_throw(
+			STORE_NEWER,
+			"the store at %s has format %u; this mnefs knows up to %u",
+			path, format, MNE_FORMAT_VERSION);
+	return 0;
+}
+
+static int write_marker(const char *path)
+{
+	g_autofree char *file = g_build_filename(path, "MNEFS", NULL);
+	g_autofree char *text = g_strdup_printf(MAGIC "\nformat %u\n",
+						MNE_FORMAT_VERSION);
+	g_autoptr(GError) error = NULL;
+
+	if (!g_file_set_contents_full(file, text, -1, G_FILE_SET_CONTENTS_DURABLE, 0600,
+				      &error))
+		return mne_throw(STORE_READONLY, "%s", error->message);
+	return sync_dir(path);
+}
+
+/* Who holds the lock, as far as the file tells. */
+static long holder_of(int fd)
+{
+	char text[32] = "";
+
+	if (pread(fd, text, sizeof(text) - 1, 0) <= 0)
+		return 0;
+	return strtol(text, NULL, 10);
+}
+
+static int take_lock(MneVolume *volume)
+{
+	g_autofree char *file = g_build_filename(volume->path, "LOCK", NULL);
+	char text[32];
+	int len;
+
+	volume->lock_fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (volume->lock_fd < 0)
+		return mne_throw(STORE_READONLY, "%s: %s", file, g_strerror(errno));
+	if (flock(volume->lock_fd, LOCK_EX | LOCK_NB) < 0)
+		return mne_throw(STORE_LOCKED,
+				 "the store at %s is in use by process %ld",
+				 volume->path, holder_of(volume->lock_fd));
+
+	len = g_snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+	if (ftruncate(volume->lock_fd, 0) < 0 ||
+	    pwrite(volume->lock_fd, text, len, 0) != len)
+		return mne_throw(STORE_READONLY, "%s: %s", file, g_strerror(errno));
+	return 0;
+}
+
+/* Buffers that fit the disk: a small one must hold several of them. */
+static size_t write_buffer_for(const char *path)
+{
+	const uint64_t most = UINT64_C(64) << 20, least = UINT64_C(1) << 20;
+	struct statvfs vfs;
+
+	if (statvfs(path, &vfs) < 0)
+		return most;
+	return (size_t)CLAMP((uint64_t)vfs.f_blocks * vfs.f_frsize / 64, least, most);
+}
+
+static int open_engines(MneVolume *volume, const MneVolumeOptions *options, bool create)
+{
+	g_autofree char *kv = g_build_filename(volume->path, "kv", NULL);
+	g_autofree char *blob = g_build_filename(volume->path, "blob", NULL);
+	MneLeveldbOptions leveldb = { .create = create, .paranoid = options->paranoid };
+	uint64_t nth;
+
+	leveldb.write_buffer = write_buffer_for(volume->path);
+	if (options->in_memory)
+		volume->kv = mne_kv_mem_new();
+	else
+		MNE_TRY(mne_kv_leveldb_open(kv, &leveldb, &volume->kv));
+	if (mne_debug_has("trace-kv", NULL))
+		volume->kv = mne_kv_trace_new(volume->kv);
+	if (mne_debug_has("kv-fail", &nth))
+		volume->kv = mne_kv_fault_new(volume->kv, MNE_FAULT_FAIL, nth, false);
+	if (mne_debug_has("kv-kill", &nth))
+		volume->kv = mne_kv_fault_new(volume->kv, MNE_FAULT_KILL, nth, false);
+	if (mne_debug_has("kv-kill-after", &nth))
+		volume->kv = mne_kv_fault_new(volume->kv, MNE_FAULT_KILL_AFTER, nth,
+					      false);
+
+	MNE_TRY(mne_blob_open(blob, create, &volume->blob));
+	if (mne_debug_has("blob-fail", &nth))
+		mne_blob_set_fault(volume->blob, nth, false);
+	if (mne_debug_has("blob-kill", &nth))
+		mne_blob_set_fault(volume->blob, nth, true);
+	return 0;
+}
+
+static int apply_super(MneVolume *volume, bool clean)
+{
+	g_autoptr(MneKvBatch) batch = mne_kv_batch_new();
+	Super super = { volume->cookie, volume->next_id, volume->seq, clean };
+
+	if (!clean) {
+		super.next_id += RESERVE;
+		super.seq += RESERVE;
+	}
+	put_super(batch, &super);
+	MNE_TRY(mne_kv_apply(volume->kv, batch));
+	volume->id_limit = super.next_id;
+	volume->seq_limit = super.seq;
+	return mne_kv_barrier(volume->kv);
+}
+
+static int load_super(MneVolume *volume)
+{
+	g_autoptr(GBytes) value = NULL;
+	Super super = { 0 };
+	MneKey key;
+	int err;
+
+	mne_key_super(&key);
+	err = mne_kv_get(volume->kv, mne_key_slice(&key), &value);
+	if (err == -ENOENT)
+		return mne_throw(STORE_HALF, "the store at %s has no super record",
+				 volume->path);
+	MNE_TRY(err);
+	MNE_TRY(super_decode(mne_slice_of(value), &super));
+	volume->cookie = super.cookie;
+	volume->next_id = super.next_id;
+	volume->seq = super.seq;
+	volume->unclean = !super.clean;
+	return 0;
+}
+
+static int make_store(MneVolume *volume, const MneVolumeOptions *options)
+{
+	if (g_mkdir_with_parents(volume->path, 0700) < 0)
+		return mne_throw(STORE_READONLY, "%s: %s", volume->path,
+				 g_strerror(errno));
+	MNE_TRY(take_lock(volume));
+	MNE_TRY(open_engines(volume, options, true));
+	volume->cookie = ((uint64_t)g_random_int() << 32) | g_random_int();
+	volume->next_id = FIRST_ID;
+	volume->seq = 1;
+	MNE_TRY(apply_super(volume, false));
+	return write_marker(volume->path);
+}
+
+static int open_store(MneVolume *volume, const MneVolumeOptions *options)
+{
+	MNE_TRY(check_marker(volume->path));
+	MNE_TRY(take_lock(volume));
+	MNE_TRY(open_engines(volume, options, false));
+	MNE_TRY(load_super(volume));
+	return volume->read_only ? 0 : apply_super(volume, false);
+}
+
+static int open_or_make(MneVolume *volume, const MneVolumeOptions *options)
+{
+	const char *path = volume->path;
+
+	switch (place_of(path)) {
+	case PLACE_STORE: return open_store(volume, options);
+	case PLACE_HALF:
+		return mne_throw(STORE_HALF,
+				 "the store at %s was never finished being made; "
+				 "remove it and make it again",
+				 path);
+	case PLACE_FOREIGN:
+		return mne_throw(STORE_FOREIGN, "%s is no mnefs store", path);
+	case PLACE_ABSENT:
+	case PLACE_EMPTY:
+		if (options->create && !options->read_only)
+			return make_store(volume, options);
+		return mne_throw(STORE_ABSENT,
+				 "there is no store at %s (make one: mnefs init %s, "
+				 "or mount with -o create)",
+				 path, path);
+	}
+	return -EINVAL;
+}
+
+static void volume_free(MneVolume *volume)
+{
+	g_clear_pointer(&volume->kv, mne_kv_close);
+	g_clear_pointer(&volume->blob, mne_blob_close);
+	if (volume->lock_fd >= 0)
+		close(volume->lock_fd);
+	g_free(volume->path);
+	g_free(volume);
+}
+
+int mne_volume_open(const char *path, const MneVolumeOptions *options,
+		    MneVolume **out_volume)
+{
+	MneVolume *volume = g_new0(MneVolume, 1);
+	int err;
+
+	volume->path = g_strdup(path);
+	volume->lock_fd = -1;
+	volume->read_only = options->read_only;
+	err = open_or_make(volume, options);
+	if (err < 0) {
+		volume_free(volume);
+		return err;
+	}
+	*out_volume = volume;
+	return 0;
+}
+
+void mne_volume_close(MneVolume *volume, bool dirty)
+{
+	if (!volume->read_only && !dirty &&
+	    (mne_blob_barrier(volume->blob) < 0 || apply_super(volume, true) < 0))
+		g_warning("the store could not be marked clean");
+	volume_free(volume);
+}
+
+uint64_t mne_volume_new_id(MneVolume *volume)
+{
+	return atomic_fetch_add(&volume->next_id, 1);
+}
+
+void mne_volume_reserve(MneVolume *volume, MneKvBatch *batch)
+{
+	uint64_t next_id = volume->next_id, seq = volume->seq;
+
+	if (next_id + RESERVE / 2 < volume->id_limit &&
+	    seq + RESERVE / 2 < volume->seq_limit)
+		return;
+
+	Super super = { volume->cookie, next_id + RESERVE, seq + RESERVE, false };
+
+	put_super(batch, &super);
+	volume->id_limit = super.next_id;
+	volume->seq_limit = super.seq;
+}

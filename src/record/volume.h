@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * record/volume.h - a store directory opened: the key-value engine, the blob segments,
+ * the lock file, and the two counters
+ *
+ *	MNEFS   two lines of text: what this is, and its format version; written last
+ *	LOCK    held by flock(2) while open; holds the pid of the holder
+ *	kv/     LevelDB
+ *	blob/   segments
+ *
+ * Counters are handed out from ranges that the SUPER record reserves ahead, so that a
+ * crash never makes one come twice: it leaves a gap.
+ *
+ * Threads: next_id is atomic; everything else is for the one writer (see txn/commit.c).
+ */
+#pragma once
+
+#include "blob/store.h"
+#include "kv/kv.h"
+
+#include <stdatomic.h>
+
+#define MNE_FORMAT_VERSION 1u
+
+typedef struct {
+	char *path;
+	MneKv *kv;
+	MneBlobStore *blob;
+	int lock_fd;
+	bool read_only;
+	bool unclean; /* the last stop was not a close */
+	uint64_t cookie; /* of the store: random, for life */
+	atomic_uint_fast64_t next_id;
+	_Atomic uint64_t seq; /* of the last commit */
+	uint64_t id_limit, seq_limit; /* reserved in SUPER */
+} MneVolume;
+
+typedef struct {
+	bool create; /* make it when the directory is absent or empty */
+	bool read_only;
+	bool in_memory;
+	bool paranoid;
+} MneVolumeOptions;
+
+/* STORE_ABSENT, STORE_FOREIGN, STORE_HALF, STORE_NEWER, STORE_LOCKED, STORE_READONLY. */
+int mne_volume_open(const char *path, const MneVolumeOptions *options,
+		    MneVolume **out_volume) MNE_CHECKED;
+
+/* Durable and marked clean, unless `dirty`. */
+void mne_volume_close(MneVolume *volume, bool dirty);
+
+/* A new record, data or version id: never 0, never used before, below 2^52. */
+uint64_t mne_volume_new_id(MneVolume *volume);
+
+/* Put SUPER into the batch if the next commits would pass what it reserves.  Called by the
+ * writer for every batch. */
+void mne_volume_reserve(MneVolume *volume, MneKvBatch *batch);
