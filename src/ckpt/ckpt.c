@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ckpt/ckpt.c - a checkpoint, and the set of them
+ */
+#define G_LOG_DOMAIN "mne-ckpt"
+
+#include "config.h"
+
+#include "ckpt/ckpt.h"
+
+#include "ckpt/set.h"
+#include "record/keys.h"
+#include "record/node.h"
+#include "util/coding.h"
+
+struct MneCkpts {
+	MneLock lock;
+	MneKv *kv; /* borrowed */
+	MneView *live; /* borrowed */
+	GPtrArray *all; /* MneCkpt *, ascending by seq; owns a reference each */
+};
+
+MneCkpts *mne_ckpts_new(MneKv *kv, MneView *live)
+{
+	MneCkpts *set = g_new0(MneCkpts, 1);
+
+	mne_lock_init(&set->lock, MNE_RANK_CKPTS);
+	set->kv = kv;
+	set->live = live;
+	set->all = g_ptr_array_new_with_free_func((GDestroyNotify)mne_ckpt_unref);
+	return set;
+}
+
+void mne_ckpts_free(MneCkpts *set)
+{
+	g_ptr_array_unref(set->all);
+	mne_lock_clear(&set->lock);
+	g_free(set);
+}
+
+MneView *mne_ckpts_live(MneCkpts *set)
+{
+	return set->live;
+}
+
+MneKv *mne_ckpts_kv(MneCkpts *set)
+{
+	return set->kv;
+}
+
+static MneCkpt *ckpt_alloc(MneCkpts *set)
+{
+	MneCkpt *ckpt = g_new0(MneCkpt, 1);
+
+	mne_ref_init(&ckpt->ref);
+	ckpt->set = set;
+	ckpt->tables = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+	mne_past_view_init(ckpt, set->live);
+	return ckpt;
+}
+
+static int compare_u32(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+MneCkpt *mne_ckpt_new(MneCkpts *set, MneSlice name, const GArray *tables)
+{
+	MneCkpt *ckpt = ckpt_alloc(set);
+
+	ckpt->name = g_strndup((const char *)name.data, name.len);
+	ckpt->cookie = ((uint64_t)g_random_int() << 32) | g_random_int();
+	ckpt->time_ns = g_get_real_time() * 1000;
+	ckpt->state = MNE_CKPT_ACTIVE;
+	ckpt->all_tables = tables == NULL;
+	if (tables)
+		g_array_append_vals(ckpt->tables, tables->data, tables->len);
+	g_array_sort(ckpt->tables, compare_u32);
+	return ckpt;
+}
+
+MneCkpt *mne_ckpt_ref(MneCkpt *ckpt)
+{
+	mne_ref_get(&ckpt->ref);
+	return ckpt;
+}
+
+void mne_ckpt_unref(MneCkpt *ckpt)
+{
+	if (!ckpt || !mne_ref_put(&ckpt->ref))
+		return;
+	g_array_unref(ckpt->tables);
+	g_free(ckpt->name);
+	g_free(ckpt);
+}
+
+GBytes *mne_ckpt_encode(const MneCkpt *ckpt, MneCkptState state, MneSlice name)
+{
+	GByteArray *to = g_byte_array_new();
+
+	mne_value_begin(to, MNE_KIND_CKPT, ckpt->seq);
+	mne_add_be64(to, ckpt->cookie);
+	mne_add_be64(to, (uint64_t)ckpt->time_ns);
+	mne_add_u8(to, (uint8_t)state);
+	mne_add_u8(to, ckpt->all_tables);
+	mne_add_sized(to, name);
+	mne_add_varint(to, ckpt->tables->len);
+	for (guint i = 0; i < ckpt->tables->len; i++)
+		mne_add_be32(to, g_array_index(ckpt->tables, uint32_t, i));
+	mne_value_end(to);
+	return g_byte_array_free_to_bytes(to);
+}
+
+static int ckpt_decode(MneCkpt *ckpt, MneSlice value)
+{
+	MneSlice payload, name;
+	MneReader reader;
+	MneKind kind;
+	uint64_t n;
+
+	MNE_TRY(mne_value_open(value, &kind, &ckpt->seq, &payload));
+	reader = mne_reader(payload);
+	ckpt->cookie = mne_read_be64(&reader);
+	ckpt->time_ns = (int64_t)mne_read_be64(&reader);
+	ckpt->state = mne_read_u8(&reader);
+	ckpt->all_tables = mne_read_u8(&reader) != 0;
+	name = mne_read_sized(&reader);
+	n = mne_read_varint(&reader);
+	for (; n > 0 && !reader.failed; n--) {
+		uint32_t table = mne_read_be32(&reader);
+
+		g_array_append_val(ckpt->tables, table);
+	}
+	if (kind != MNE_KIND_CKPT || !mne_reader_done(&reader) ||
+	    (ckpt->state != MNE_CKPT_ACTIVE && ckpt->state != MNE_CKPT_DROPPING))
+		return mne_throw(VALUE_CORRUPT, "a checkpoint does not decode");
+	ckpt->name = g_strndup((const char *)name.data, name.len);
+	return 0;
+}
+
+int mne_ckpts_load(MneCkpts *set)
+{
+	const uint8_t tag = MNE_TAG_CKPT;
+	g_autoptr(MneKvIter) iter = NULL;
+
+	MNE_TRY(mne_kv_iter(set->kv, &iter));
+	mne_kv_iter_seek(iter, mne_slice(&tag, 1));
+	for (; mne_kv_iter_valid(iter); mne_kv_iter_next(iter)) {
+		g_autoptr(MneCkpt) ckpt = ckpt_alloc(set);
+		MneSlice key = mne_kv_iter_key(iter);
+		MneKeyParts parts;
+
+		if (key.data[0] != tag)
+			break;
+		MNE_TRY(mne_key_parse(key, &parts));
+		MNE_TRY(ckpt_decode(ckpt, mne_kv_iter_value(iter)));
+		ckpt->id = parts.id;
+		mne_ckpts_add(set, ckpt);
+	}
+	return mne_kv_iter_status(iter);
+}
+
+bool mne_ckpt_covers(const MneCkpt *ckpt, uint32_t table)
+{
+	if (ckpt->all_tables || table == MNE_ROOT_TABLE)
+		return true;
+	return bsearch(&table, ckpt->tables->data, ckpt->tables->len, sizeof(table),
+		       compare_u32) != NULL;
+}
+
+bool mne_ckpt_is_active(const MneCkpt *ckpt)
+{
+	return ckpt->state == MNE_CKPT_ACTIVE;
+}
+
+char *mne_ckpt_name(MneCkpt *ckpt)
+{
+	MNE_WITH_LOCK(&ckpt->set->lock);
+	return g_strdup(ckpt->name);
+}
+
+static bool has_control(MneSlice name)
+{
+	for (size_t i = 0; i < name.len; i++)
+		if (name.data[i] < 0x20 || name.data[i] == 0x7f)
+			return true;
+	return false;
+}
+
+int mne_ckpt_check_name(MneSlice name)
+{
+	if (name.len > MNE_NAME_MAX)
+		return -ENAMETOOLONG;
+	if (name.len == 0 || mne_slice_equal(name, mne_slice_str(".")) ||
+	    mne_slice_equal(name, mne_slice_str("..")))
+		return mne_throw(CKPT_NAME, "a checkpoint needs a name");
+	if (memchr(name.data, ':', name.len))
+		return mne_throw(CKPT_NAME, "':' is not allowed in a checkpoint name "
+					    "(rsync would take it for a host)");
+	if (name.data[0] == '@')
+		return mne_throw(CKPT_NAME, "a checkpoint name cannot begin with '@' "
+					    "(that asks for a time)");
+	if (memchr(name.data, '/', name.len) || has_control(name))
+		return mne_throw(
+			CKPT_NAME,
+			"'/' and control characters are not allowed in a checkpoint name");
+	return 0;
+}
+
+/* Caller holds the lock. */
+static MneCkpt *find_active(MneCkpts *set, MneSlice name)
+{
+	for (guint i = 0; i < set->all->len; i++) {
+		MneCkpt *ckpt = set->all->pdata[i];
+
+		if (mne_ckpt_is_active(ckpt) &&
+		    mne_slice_equal(mne_slice_str(ckpt->name), name))
+			return ckpt;
+	}
+	return NULL;
+}
+
+int mne_ckpts_find(MneCkpts *set, MneSlice name, MneCkpt **out_ckpt)
+{
+	MNE_WITH_LOCK(&set->lock);
+	MneCkpt *ckpt = find_active(set, name);
+
+	if (!ckpt)
+		return -ENOENT;
+	*out_ckpt = mne_ckpt_ref(ckpt);
+	return 0;
+}
+
+GPtrArray *mne_ckpts_list(MneCkpts *set)
+{
+	GPtrArray *list =
+		g_ptr_array_new_with_free_func((GDestroyNotify)mne_ckpt_unref);
+
+	MNE_WITH_LOCK(&set->lock);
+	for (guint i = 0; i < set->all->len; i++)
+		if (mne_ckpt_is_active(set->all->pdata[i]))
+			g_ptr_array_add(list, mne_ckpt_ref(set->all->pdata[i]));
+	return list;
+}
+
+unsigned mne_ckpts_count(MneCkpts *set)
+{
+	MNE_WITH_LOCK(&set->lock);
+	unsigned n = 0;
+
+	for (guint i = 0; i < set->all->len; i++)
+		n += mne_ckpt_is_active(set->all->pdata[i]);
+	return n;
+}
+
+unsigned mne_ckpts_dropping(MneCkpts *set)
+{
+	MNE_WITH_LOCK(&set->lock);
+	unsigned n = 0;
+
+	for (guint i = 0; i < set->all->len; i++)
+		n += !mne_ckpt_is_active(set->all->pdata[i]);
+	return n;
+}
+
+/* Caller holds the lock. */
+static MneCkpt *newest_before(MneCkpts *set, uint32_t table, uint64_t before)
+{
+	for (guint i = set->all->len; i-- > 0;) {
+		MneCkpt *ckpt = set->all->pdata[i];
+
+		if (ckpt->seq < before && mne_ckpt_is_active(ckpt) &&
+		    mne_ckpt_covers(ckpt, table))
+			return ckpt;
+	}
+	return NULL;
+}
+
+uint64_t mne_ckpts_newest_before(MneCkpts *set, uint32_t table, uint64_t before)
+{
+	MNE_WITH_LOCK(&set->lock);
+	MneCkpt *ckpt = newest_before(set, table, before);
+
+	return ckpt ? ckpt->seq : 0;
+}
+
+uint64_t mne_ckpts_newest(MneCkpts *set, uint32_t table)
+{
+	return mne_ckpts_newest_before(set, table, UINT64_MAX);
+}
+
+int64_t mne_ckpts_newest_time(MneCkpts *set, uint32_t table)
+{
+	MNE_WITH_LOCK(&set->lock);
+	MneCkpt *ckpt = newest_before(set, table, UINT64_MAX);
+
+	return ckpt ? ckpt->time_ns / 1000000000 : 0;
+}
+
+unsigned mne_ckpts_between(MneCkpts *set, uint32_t table, uint64_t first, uint64_t last)
+{
+	MNE_WITH_LOCK(&set->lock);
+	unsigned n = 0;
+
+	for (guint i = 0; i < set->all->len; i++) {
+		const MneCkpt *ckpt = set->all->pdata[i];
+
+		n += ckpt->seq >= first && ckpt->seq <= last &&
+		     mne_ckpt_is_active(ckpt) && mne_ckpt_covers(ckpt, table);
+	}
+	return n;
+}
+
+void mne_ckpts_add(MneCkpts *set, MneCkpt *ckpt)
+{
+	MNE_WITH_LOCK(&set->lock);
+	guint at = set->all->len;
+
+	while (at > 0 && ((MneCkpt *)set->all->pdata[at - 1])->seq > ckpt->seq)
+		at--;
+	g_ptr_array_insert(set->all, (gint)at, mne_ckpt_ref(ckpt));
+}
+
+void mne_ckpts_set_dropping(MneCkpts *set, MneCkpt *ckpt)
+{
+	MNE_WITH_LOCK(&set->lock);
+	ckpt->state = MNE_CKPT_DROPPING;
+}
+
+void mne_ckpts_set_name(MneCkpts *set, MneCkpt *ckpt, MneSlice name)
+{
+	MNE_WITH_LOCK(&set->lock);
+	g_free(ckpt->name);
+	ckpt->name = g_strndup((const char *)name.data, name.len);
+}
+
+void mne_ckpts_remove(MneCkpts *set, MneCkpt *ckpt)
+{
+	MNE_WITH_LOCK(&set->lock);
+	g_ptr_array_remove(set->all, ckpt);
+}
+
+MneCkpt *mne_ckpts_next_dropping(MneCkpts *set)
+{
+	MNE_WITH_LOCK(&set->lock);
+	for (guint i = 0; i < set->all->len; i++)
+		if (!mne_ckpt_is_active(set->all->pdata[i]))
+			return mne_ckpt_ref(set->all->pdata[i]);
+	return NULL;
+}

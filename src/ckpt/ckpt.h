@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ckpt/ckpt.h - a checkpoint, and the set of them
+ *
+ * A checkpoint is a name for a seq over a set of tables.  The set is small and held in
+ * memory; every member is also under a CKPT key.  Making and dropping one is a
+ * commit, done in txn/; here is only what readers and the retain rule ask.
+ *
+ *	ACTIVE ---drop---> DROPPING ---space reclaimed---> (removed)
+ *
+ * A view of a checkpoint that is not ACTIVE answers CKPT_GONE (ESTALE) for ever.
+ *
+ * Threads: all functions; the set has its own lock (MNE_RANK_CKPTS).
+ */
+#pragma once
+
+#include "util/lock.h"
+#include "util/ref.h"
+#include "view/view.h"
+
+#include <stdatomic.h>
+
+typedef enum {
+	MNE_CKPT_ACTIVE = 1,
+	MNE_CKPT_DROPPING = 2,
+} MneCkptState;
+
+typedef struct MneCkpt {
+	MneView view; /* reads the tables as they were: see ckpt/past.c */
+	MneRef ref;
+	struct MneCkpts *set; /* borrowed: outlives every checkpoint */
+	uint64_t id;
+	uint64_t seq;
+	uint64_t cookie; /* differs for a name made again */
+	int64_t time_ns; /* CLOCK_REALTIME, for people */
+	bool all_tables; /* covers every table there was, or only those listed */
+	GArray *tables; /* uint32_t table ids covered, ascending */
+	_Atomic int state; /* MneCkptState */
+	char *name; /* changes by rename: read through mne_ckpt_name() */
+} MneCkpt;
+
+typedef struct MneCkpts MneCkpts;
+
+MneCkpt *mne_ckpt_ref(MneCkpt *ckpt);
+void mne_ckpt_unref(MneCkpt *ckpt);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MneCkpt, mne_ckpt_unref)
+
+bool mne_ckpt_covers(const MneCkpt *ckpt, uint32_t table);
+bool mne_ckpt_is_active(const MneCkpt *ckpt);
+/* A new string. */
+char *mne_ckpt_name(MneCkpt *ckpt);
+
+/* 0, or CKPT_NAME with a sentence (':' , control characters, "@…", empty, "." ".."),
+ * -ENAMETOOLONG over 255 bytes. */
+int mne_ckpt_check_name(MneSlice name) MNE_CHECKED;
+
+/* A new reference, or NO_CKPT. */
+int mne_ckpts_find(MneCkpts *set, MneSlice name, MneCkpt **out_ckpt) MNE_CHECKED;
+/* All ACTIVE ones, oldest first: an array of MneCkpt * with references (free func set). */
+GPtrArray *mne_ckpts_list(MneCkpts *set);
+unsigned mne_ckpts_count(MneCkpts *set);
+/* Checkpoints still being reclaimed. */
+unsigned mne_ckpts_dropping(MneCkpts *set);
+
+/* The seq of the newest ACTIVE checkpoint that covers table; 0: none. */
+uint64_t mne_ckpts_newest(MneCkpts *set, uint32_t table);
+/* Seconds since the epoch of that checkpoint; 0: none. */
+int64_t mne_ckpts_newest_time(MneCkpts *set, uint32_t table);
+
+/* How many ACTIVE checkpoints covering table see the version this view's node is: the
+ * factor of st_nlink in a checkpoint.  key: where the node stands (logical). */
+int mne_ckpt_sharers(MneCkpt *ckpt, uint32_t table, MneSlice key, uint64_t node_seq,
+		     unsigned *out_count) MNE_CHECKED;
+/* The same for a place. */
+int mne_ckpt_sharers_of(MneCkpt *ckpt, const MnePlace *place, const MneNode *node,
+			unsigned *out_count) MNE_CHECKED;

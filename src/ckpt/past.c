@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ckpt/past.c - the view of a checkpoint: retained over live
+ *
+ * A key at the checkpoint of seq C: if the live value has a seq <= C, that is it.  Else
+ * the first RETAINED(key, S) with S >= C, if its value's seq is <= C.  Else the key did
+ * not exist at C.
+ *
+ * Order of reading: live first, then retained.  A change puts the image and the new
+ * value in one batch; so whoever saw the new value finds the image afterwards, without
+ * holding a lock or a snapshot.  The same holds for the two iterators of a listing.
+ */
+#define G_LOG_DOMAIN "mne-ckpt"
+
+#include "config.h"
+
+#include "ckpt/ckpt.h"
+#include "ckpt/set.h"
+#include "record/keys.h"
+#include "record/node.h"
+#include "table/schema.h"
+#include "view/iter.h"
+
+static int require_active(const MneCkpt *ckpt)
+{
+	if (!mne_ckpt_is_active(ckpt))
+		return mne_throw(CKPT_GONE,
+				 "the checkpoint of seq %" G_GUINT64_FORMAT
+				 " was dropped; this directory is no longer valid",
+				 ckpt->seq);
+	return 0;
+}
+
+/* Where key's image for readers of seq stands: 1 and the seq it is retained under. */
+static int retained_get(MneKv *kv, MneSlice key, uint64_t seq, GBytes **out_value,
+			uint64_t *out_under)
+{
+	g_autoptr(MneKvIter) iter = NULL;
+	MneSlice found;
+	MneKey from;
+
+	mne_key_retained(&from, key, seq);
+	MNE_TRY(mne_kv_iter(kv, &iter));
+	mne_kv_iter_seek(iter, mne_key_slice(&from));
+	if (!mne_kv_iter_valid(iter))
+		return mne_kv_iter_status(iter);
+
+	found = mne_kv_iter_key(iter);
+	if (found.len != from.len ||
+	    memcmp(found.data, from.bytes, (size_t)from.len - 8) != 0)
+		return 0;
+
+	MneKeyParts parts;
+
+	MNE_TRY(mne_key_parse(found, &parts));
+	*out_under = parts.seq;
+	*out_value = mne_slice_to_bytes(mne_kv_iter_value(iter));
+	return 1;
+}
+
+/* A table that the checkpoint does not cover is not there. */
+static bool is_covered(const MneCkpt *ckpt, MneSlice key, MneSlice value)
+{
+	MneTable table;
+
+	if (key.data[0] != MNE_TAG_TABLE)
+		return mne_ckpt_covers(ckpt, mne_key_table_of(key));
+	return mne_table_decode(value, &table) < 0 || mne_ckpt_covers(ckpt, table.id);
+}
+
+/* out_under: UINT64_MAX when it is the live value. */
+static int past_find(MneCkpt *ckpt, MneSlice key, GBytes **out_value,
+		     uint64_t *out_under)
+{
+	g_autoptr(GBytes) value = NULL;
+	uint64_t under = UINT64_MAX;
+	int err;
+
+	MNE_TRY(require_active(ckpt));
+	err = mne_view_get(mne_ckpts_live(ckpt->set), key, &value);
+	if (err < 0 && err != -ENOENT)
+		return err;
+
+	if (err == -ENOENT || mne_value_seq(mne_slice_of(value)) > ckpt->seq) {
+		g_clear_pointer(&value, g_bytes_unref);
+		MNE_TRY(retained_get(mne_ckpts_kv(ckpt->set), key, ckpt->seq, &value,
+				     &under));
+	}
+	if (!value || mne_value_seq(mne_slice_of(value)) > ckpt->seq ||
+	    !is_covered(ckpt, key, mne_slice_of(value))) {
+		/* Dropped while we looked?  Then its images may be gone, too. */
+		MNE_TRY(require_active(ckpt));
+		return -ENOENT;
+	}
+	MNE_TRY(require_active(ckpt));
+	*out_value = g_steal_pointer(&value);
+	*out_under = under;
+	return 0;
+}
+
+static int past_get(MneView *view, MneSlice key, GBytes **out_value)
+{
+	uint64_t under;
+
+	return past_find((MneCkpt *)view, key, out_value, &under);
+}
+
+typedef struct {
+	MneIter base;
+	MneCkpt *ckpt; /* reference */
+	MneIter *live, *retained; /* owned; keys of retained carry tag and seq around */
+	MneSlice live_key, live_value;
+	bool live_ended, live_stale;
+	MneSlice kept_key,
+		kept_value; /* the next RETAINED entry not used up; key inside */
+	uint64_t kept_seq;
+	bool kept_ended, kept_stale;
+	MneKey from; /* entries before it are not asked for */
+	MneKey key; /* of the group in hand */
+	GByteArray *image; /* its value */
+} PastIter;
+
+static int settle_live(PastIter *iter)
+{
+	if (!iter->live_stale || iter->live_ended)
+		return 0;
+
+	int got = mne_iter_next(iter->live, &iter->live_key, &iter->live_value);
+
+	MNE_TRY(got);
+	iter->live_ended = got == 0;
+	iter->live_stale = false;
+	return 0;
+}
+
+static int next_kept(PastIter *iter)
+{
+	MneKeyParts parts;
+	MneSlice key;
+	int got = mne_iter_next(iter->retained, &key, &iter->kept_value);
+
+	MNE_TRY(got);
+	iter->kept_ended = got == 0;
+	if (got == 0)
+		return 0;
+	MNE_TRY(mne_key_parse(key, &parts));
+	iter->kept_key = parts.inner;
+	iter->kept_seq = parts.seq;
+	return 0;
+}
+
+/* The seq behind a key begins with NULs: images of the key just before `from` can stand
+ * after it, and are passed over. */
+static int settle_kept(PastIter *iter)
+{
+	while (iter->kept_stale && !iter->kept_ended) {
+		MNE_TRY(next_kept(iter));
+		iter->kept_stale = !iter->kept_ended &&
+				   mne_slice_compare(iter->kept_key,
+						     mne_key_slice(&iter->from)) < 0;
+	}
+	return 0;
+}
+
+static void hold_key(PastIter *iter, MneSlice key)
+{
+	memcpy(iter->key.bytes, key.data, key.len);
+	iter->key.len = (uint16_t)key.len;
+}
+
+/* Use up all RETAINED entries of one key; image: the first with a seq >= ours. */
+static int take_group(PastIter *iter, bool *out_has_image)
+{
+	bool has_image = false;
+
+	hold_key(iter, iter->kept_key);
+	g_byte_array_set_size(iter->image, 0);
+	while (!iter->kept_ended &&
+	       mne_slice_equal(iter->kept_key, mne_key_slice(&iter->key))) {
+		if (!has_image && iter->kept_seq >= iter->ckpt->seq) {
+			has_image = true;
+			g_byte_array_append(iter->image, iter->kept_value.data,
+					    (guint)iter->kept_value.len);
+		}
+		iter->kept_stale = true;
+		MNE_TRY(settle_kept(iter));
+	}
+	*out_has_image = has_image;
+	return 0;
+}
+
+/* <0: live comes first, 0: both stand at the same key, >0: retained first. */
+static int past_compare(const PastIter *iter)
+{
+	if (iter->live_ended || iter->kept_ended)
+		return iter->live_ended - iter->kept_ended;
+	return mne_slice_compare(iter->live_key, iter->kept_key);
+}
+
+static bool is_visible(const PastIter *iter, MneSlice key, MneSlice value)
+{
+	return mne_value_seq(value) <= iter->ckpt->seq &&
+	       is_covered(iter->ckpt, key, value);
+}
+
+/* One step of the merge: 1 and an entry, or 0: nothing to show at this key. */
+static int past_step(PastIter *iter, MneSlice *out_key, MneSlice *out_value)
+{
+	int order = past_compare(iter);
+	bool has_image = false;
+
+	iter->live_stale = order <= 0;
+	*out_key = iter->live_key;
+	*out_value = iter->live_value;
+	if (order >= 0) {
+		MNE_TRY(take_group(iter, &has_image));
+		if (has_image) {
+			*out_key = mne_key_slice(&iter->key);
+			*out_value = mne_slice(iter->image->data, iter->image->len);
+		}
+	}
+	return (order <= 0 || has_image) && is_visible(iter, *out_key, *out_value);
+}
+
+static int past_next(MneIter *base, MneSlice *out_key, MneSlice *out_value)
+{
+	PastIter *iter = (PastIter *)base;
+
+	for (;;) {
+		MNE_TRY(require_active(iter->ckpt));
+		MNE_TRY(settle_live(iter));
+		MNE_TRY(settle_kept(iter));
+		if (iter->live_ended && iter->kept_ended)
+			return require_active(iter->ckpt);
+
+		int got = past_step(iter, out_key, out_value);
+
+		if (got != 0)
+			return got;
+	}
+}
+
+static void past_free(MneIter *base)
+{
+	PastIter *iter = (PastIter *)base;
+
+	mne_iter_free(iter->live);
+	mne_iter_free(iter->retained);
+	g_byte_array_unref(iter->image);
+	mne_ckpt_unref(iter->ckpt);
+	g_free(iter);
+}
+
+static const MneIterOps past_iter_ops = { past_next, past_free };
+
+static void retained_prefix(MneKey *out, MneSlice prefix)
+{
+	mne_key_retained(out, prefix, 0);
+	out->len = (uint16_t)(out->len - 8);
+}
+
+static int past_iter(MneView *view, MneSlice prefix, MneSlice from, MneIter **out_iter)
+{
+	MneCkpt *ckpt = (MneCkpt *)view;
+	g_autoptr(MneIter) live = NULL;
+	MneKey kept_prefix, kept_from;
+	MneKvIter *kv = NULL;
+	PastIter *iter;
+
+	MNE_TRY(require_active(ckpt));
+	MNE_TRY(mne_view_iter(mne_ckpts_live(ckpt->set), prefix, from, &live));
+	MNE_TRY(mne_kv_iter(mne_ckpts_kv(ckpt->set), &kv));
+	retained_prefix(&kept_prefix, prefix);
+	retained_prefix(&kept_from, from);
+
+	iter = g_new0(PastIter, 1);
+	iter->base.ops = &past_iter_ops;
+	iter->ckpt = mne_ckpt_ref(ckpt);
+	iter->live = g_steal_pointer(&live);
+	iter->retained = mne_iter_kv_new(kv, mne_key_slice(&kept_prefix),
+					 mne_key_slice(&kept_from));
+	iter->image = g_byte_array_new();
+	memcpy(iter->from.bytes, from.data, from.len);
+	iter->from.len = (uint16_t)from.len;
+	iter->live_stale = iter->kept_stale = true;
+	*out_iter = &iter->base;
+	return 0;
+}
+
+static const MneViewOps past_ops = { "past", past_get, past_iter };
+
+void mne_past_view_init(MneCkpt *ckpt, MneView *live)
+{
+	ckpt->view.ops = &past_ops;
+	ckpt->view.blob = live->blob;
+}
+
+int mne_ckpt_sharers(MneCkpt *ckpt, uint32_t table, MneSlice key, uint64_t node_seq,
+		     unsigned *out_count)
+{
+	g_autoptr(GBytes) value = NULL;
+	uint64_t under = UINT64_MAX;
+
+	if (mne_ckpts_count(ckpt->set) == 1) {
+		*out_count = 1;
+		return 0;
+	}
+	MNE_TRY(past_find(ckpt, key, &value, &under));
+	*out_count = MAX(mne_ckpts_between(ckpt->set, table, node_seq, under), 1);
+	return 0;
+}
+
+int mne_ckpt_sharers_of(MneCkpt *ckpt, const MnePlace *place, const MneNode *node,
+			unsigned *out_count)
+{
+	MneKey key;
+
+	if (node->flags & MNE_NODE_LINKED)
+		mne_key_inode(&key, place->table, node->rec);
+	else
+		mne_key_node(&key, place->table, place->dir, place->name);
+	return mne_ckpt_sharers(ckpt, place->table, mne_key_slice(&key), node->seq,
+				out_count);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ckpt/set.h - changing the set of checkpoints: for the one writer, txn/
+ *
+ * The order of a change: the commit is applied first, then the set in memory follows, all
+ * under the gate; so no commit ever sees a set that the store does not have.
+ */
+#pragma once
+
+#include "ckpt/ckpt.h"
+#include "kv/kv.h"
+
+MneCkpts *mne_ckpts_new(MneKv *kv, MneView *live);
+void mne_ckpts_free(MneCkpts *set);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MneCkpts, mne_ckpts_free)
+
+/* Read every CKPT record of the store. */
+int mne_ckpts_load(MneCkpts *set) MNE_CHECKED;
+
+/* One that is not in the set yet.  tables: NULL for all; copied. */
+MneCkpt *mne_ckpt_new(MneCkpts *set, MneSlice name, const GArray *tables);
+/* The value of its CKPT key, with state and name as given. */
+GBytes *mne_ckpt_encode(const MneCkpt *ckpt, MneCkptState state, MneSlice name);
+
+/* Takes a reference of its own. */
+void mne_ckpts_add(MneCkpts *set, MneCkpt *ckpt);
+void mne_ckpts_set_dropping(MneCkpts *set, MneCkpt *ckpt);
+void mne_ckpts_set_name(MneCkpts *set, MneCkpt *ckpt, MneSlice name);
+void mne_ckpts_remove(MneCkpts *set, MneCkpt *ckpt);
+
+/* The oldest DROPPING one, a new reference; NULL: none. */
+MneCkpt *mne_ckpts_next_dropping(MneCkpts *set);
+
+/* The newest ACTIVE one that covers table and has a seq < before; 0: none. */
+uint64_t mne_ckpts_newest_before(MneCkpts *set, uint32_t table, uint64_t before);
+
+/* How many ACTIVE ones that cover table have first <= seq <= last. */
+unsigned mne_ckpts_between(MneCkpts *set, uint32_t table, uint64_t first,
+			   uint64_t last);
+
+/* ckpt/past.c */
+void mne_past_view_init(MneCkpt *ckpt, MneView *live);
+MneView *mne_ckpts_live(MneCkpts *set);
+MneKv *mne_ckpts_kv(MneCkpts *set);

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * txn/commit.c - the one writer: retain, count, apply
+ */
+#define G_LOG_DOMAIN "mne-txn"
+
+#include "config.h"
+
+#include "txn/commit.h"
+
+#include "ckpt/retain.h"
+#include "util/coding.h"
+
+int mne_commit_begin(MneStore *store, MneCommit *out)
+{
+	if (store->options.read_only)
+		return -EROFS;
+	if (store->failed)
+		return mne_throw(STORE_FAILED,
+				 "the store is read-only since a sync failed: "
+				 "see the log, and remount");
+
+	mne_lock(&store->gate);
+	mne_kv_batch_clear(store->batch);
+	*out = (MneCommit){ .store = store,
+			    .seq = store->volume->seq + 1,
+			    .held = true };
+	clock_gettime(CLOCK_REALTIME, &out->now);
+	return 0;
+}
+
+void mne_commit_end(MneCommit *commit)
+{
+	g_clear_pointer(&commit->live, g_hash_table_unref);
+	if (commit->held)
+		mne_unlock(&commit->store->gate);
+	commit->held = false;
+}
+
+static void put_live(MneCommit *commit, uint64_t segment, int64_t live)
+{
+	g_autoptr(GByteArray) value = g_byte_array_new();
+	MneKey key;
+
+	mne_key_segment(&key, segment);
+	mne_value_begin(value, MNE_KIND_SEGMENT, commit->seq);
+	mne_add_be64(value, (uint64_t)live);
+	mne_value_end(value);
+	mne_kv_batch_put(commit->store->batch, mne_key_slice(&key),
+			 mne_slice(value->data, value->len));
+}
+
+/* Persist the new live counts in the same batch; undone when it fails. */
+static void add_live(MneCommit *commit, int sign, bool persist)
+{
+	GHashTableIter iter;
+	gpointer segment, delta;
+
+	if (!commit->live)
+		return;
+	g_hash_table_iter_init(&iter, commit->live);
+	while (g_hash_table_iter_next(&iter, &segment, &delta)) {
+		int64_t live = mne_blob_add_live(commit->store->volume->blob,
+						 *(uint64_t *)segment,
+						 sign * *(int64_t *)delta);
+
+		if (persist)
+			put_live(commit, *(uint64_t *)segment, live);
+	}
+}
+
+int mne_commit_apply(MneCommit *commit)
+{
+	MneStore *store = commit->store;
+	int err;
+
+	add_live(commit, 1, true);
+	mne_volume_reserve(store->volume, store->batch);
+	err = mne_kv_apply(store->volume->kv, store->batch);
+	if (err < 0)
+		add_live(commit, -1, false);
+	else if (!commit->moves_only)
+		store->volume->seq = commit->seq;
+	store->commits++;
+	return err;
+}
+
+int mne_commit_finish(MneCommit *commit)
+{
+	mne_commit_end(commit);
+	if (commit->store->options.sync_seconds == MNE_SYNC_COMMIT)
+		return mne_store_barrier(commit->store);
+	return 0;
+}
+
+int mne_commit_put(MneCommit *commit, const MneKey *key, MneSlice value)
+{
+	MneStore *store = commit->store;
+	uint64_t newest = mne_ckpts_newest(store->ckpts,
+					   mne_key_table_of(mne_key_slice(key)));
+
+	if (newest > 0) {
+		g_autoptr(GBytes) now = NULL;
+		int err = mne_view_get(&store->live.base, mne_key_slice(key), &now);
+
+		if (err < 0 && err != -ENOENT)
+			return err;
+		mne_retain(newest, mne_key_slice(key), mne_slice_of(now), store->batch);
+	}
+	mne_kv_batch_put(store->batch, mne_key_slice(key), value);
+	return 0;
+}
+
+int mne_commit_del(MneCommit *commit, const MneKey *key)
+{
+	MneStore *store = commit->store;
+	uint64_t newest = mne_ckpts_newest(store->ckpts,
+					   mne_key_table_of(mne_key_slice(key)));
+
+	if (newest > 0) {
+		g_autoptr(GBytes) now = NULL;
+		int err = mne_view_get(&store->live.base, mne_key_slice(key), &now);
+
+		if (err < 0 && err != -ENOENT)
+			return err;
+		if (now)
+			mne_retain(newest, mne_key_slice(key), mne_slice_of(now),
+				   store->batch);
+	}
+	mne_kv_batch_del(store->batch, mne_key_slice(key));
+	return 0;
+}
+
+int mne_commit_node(MneCommit *commit, const MneKey *key, MneNode *node)
+{
+	uint64_t newest = mne_ckpts_newest(commit->store->ckpts,
+					   mne_key_table_of(mne_key_slice(key)));
+	g_autoptr(GBytes) value = NULL;
+
+	if (node->seq != 0 && node->seq <= newest)
+		node->version = mne_volume_new_id(commit->store->volume);
+	node->seq = commit->seq;
+	value = mne_node_encode(node);
+	return mne_commit_put(commit, key, mne_slice_of(value));
+}
+
+int mne_commit_ref(MneCommit *commit, const MneKey *key, MneKind kind, uint64_t rec,
+		   uint32_t mode)
+{
+	g_autoptr(GBytes) value = mne_ref_encode(kind, commit->seq, rec, mode);
+
+	return mne_commit_put(commit, key, mne_slice_of(value));
+}
+
+int mne_commit_extent(MneCommit *commit, uint32_t table, uint64_t data,
+		      const MneExtent *extent)
+{
+	g_autoptr(GByteArray) value = g_byte_array_sized_new(MNE_EXTENT_VALUE_MAX);
+	MneKey key;
+
+	mne_key_extent(&key, table, data, extent->offset);
+	mne_value_begin(value, MNE_KIND_EXTENT, commit->seq);
+	mne_extent_encode(extent, value);
+	mne_value_end(value);
+	mne_commit_live(commit, extent->ref.segment, (int64_t)extent->len);
+	return mne_commit_put(commit, &key, mne_slice(value->data, value->len));
+}
+
+int mne_commit_del_extent(MneCommit *commit, const MneKey *key, MneSlice value,
+			  uint64_t newest)
+{
+	MneSlice payload;
+	MneExtent extent;
+	MneKind kind;
+	uint64_t seq;
+
+	MNE_TRY(mne_value_open(value, &kind, &seq, &payload));
+	MNE_TRY(mne_extent_decode(payload, 0, &extent));
+	if (newest > 0 && seq <= newest)
+		mne_retain(newest, mne_key_slice(key), value, commit->store->batch);
+	else
+		mne_commit_live(commit, extent.ref.segment, -(int64_t)extent.len);
+	mne_kv_batch_del(commit->store->batch, mne_key_slice(key));
+	return 0;
+}
+
+void mne_commit_set(MneCommit *commit, const MneKey *key, MneSlice value)
+{
+	mne_kv_batch_put(commit->store->batch, mne_key_slice(key), value);
+}
+
+void mne_commit_unset(MneCommit *commit, const MneKey *key)
+{
+	mne_kv_batch_del(commit->store->batch, mne_key_slice(key));
+}
+
+void mne_commit_live(MneCommit *commit, uint64_t segment, int64_t delta)
+{
+	int64_t *sum;
+
+	if (!commit->live)
+		commit->live = g_hash_table_new_full(g_int64_hash, g_int64_equal,
+						     g_free, g_free);
+	sum = g_hash_table_lookup(commit->live, &segment);
+	if (!sum) {
+		sum = g_new0(int64_t, 1);
+		g_hash_table_insert(commit->live, g_memdup2(&segment, sizeof(segment)),
+				    sum);
+	}
+	*sum += delta;
+}
+
+void mne_commit_orphan(MneCommit *commit, uint32_t table, uint64_t data)
+{
+	g_autoptr(GByteArray) value = g_byte_array_new();
+	MneKey key;
+
+	if (data == 0)
+		return;
+	mne_key_orphan(&key, table, data);
+	mne_value_begin(value, MNE_KIND_ORPHAN, commit->seq);
+	mne_value_end(value);
+	mne_commit_set(commit, &key, mne_slice(value->data, value->len));
+	commit->store->orphans++;
+}
+
+int mne_dir_load(MneStore *store, uint32_t table, uint64_t dir, MneNode *out)
+{
+	g_autoptr(GBytes) value = NULL;
+	MneKey key;
+
+	mne_key_node(&key, table, dir, MNE_SLICE_EMPTY);
+	MNE_TRY(mne_view_get(&store->live.base, mne_key_slice(&key), &value));
+	return mne_node_decode(value, out);
+}
+
+int mne_dir_touch(MneCommit *commit, uint32_t table, MneNode *dir, int entries,
+		  int subdirs)
+{
+	MneKey key;
+
+	dir->entries = (uint64_t)((int64_t)dir->entries + entries);
+	dir->nlink = (uint32_t)((int)dir->nlink + subdirs);
+	dir->mtime = dir->ctime = commit->now;
+	dir->flags &= ~(uint32_t)MNE_NODE_MTIME_SET;
+	mne_key_node(&key, table, dir->rec, MNE_SLICE_EMPTY);
+	return mne_commit_node(commit, &key, dir);
+}
+
+void mne_node_new(MneStore *store, const MneNode *dir, const MneMake *what,
+		  struct timespec now, MneNode *out)
+{
+	*out = (MneNode){
+		.rec = mne_volume_new_id(store->volume),
+		.version = mne_volume_new_id(store->volume),
+		.mode = what->mode,
+		.uid = what->uid,
+		.gid = what->gid,
+		.rdev = what->rdev,
+		.nlink = S_ISDIR(what->mode) ? 2 : 1,
+		.atime = now,
+		.mtime = now,
+		.ctime = now,
+		.btime = now,
+	};
+	if (dir && (dir->mode & S_ISGID)) {
+		out->gid = dir->gid;
+		if (S_ISDIR(out->mode))
+			out->mode |= S_ISGID;
+	}
+}
+
+int mne_spot_require_free(MneStore *store, const MneSpot *spot)
+{
+	g_autoptr(MneFile) waiting = mne_files_find_name(store->files, spot->table,
+							 spot->dir, spot->name);
+	g_autoptr(GBytes) value = NULL;
+	MneKey key;
+	int err;
+
+	if (waiting)
+		return -EEXIST;
+	mne_key_node(&key, spot->table, spot->dir, spot->name);
+	err = mne_view_get(&store->live.base, mne_key_slice(&key), &value);
+	if (err == 0)
+		return -EEXIST;
+	return err == -ENOENT ? 0 : err;
+}
+
+void mne_place_key(uint32_t table, const MneNode *node, uint64_t dir, MneSlice name,
+		   MneKey *out)
+{
+	if (S_ISDIR(node->mode))
+		mne_key_node(out, table, node->rec, MNE_SLICE_EMPTY);
+	else if (node->flags & MNE_NODE_LINKED)
+		mne_key_inode(out, table, node->rec);
+	else
+		mne_key_node(out, table, dir, name);
+}
+
+bool mne_mtime_bump(MneNode *node, time_t was)
+{
+	if ((node->flags & MNE_NODE_MTIME_SET) || node->mtime.tv_sec > was)
+		return false;
+	node->mtime = (struct timespec){ .tv_sec = was + 1 };
+	return true;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * txn/commit.h - the one writer
+ *
+ *	g_auto(MneCommit) commit = { 0 };
+ *	MNE_TRY(mne_commit_begin(store, &commit));     the gate is held from here
+ *	... read live state, mne_commit_put(), mne_commit_del() ...
+ *	MNE_TRY(mne_commit_apply(&commit));            one batch, one seq
+ *	... bring what is held in memory up to date ...
+ *	return mne_commit_finish(&commit);             the gate is given up; sync=commit waits
+ *
+ * Leaving the scope gives the gate up, too; without apply nothing has changed.  All commits pass
+ * the gate one at a time: so what a commit reads stays true until it applies, seqs are
+ * applied in their order, and whoever makes a checkpoint inside the gate makes a point in
+ * time.  The engine takes one batch at a time anyway.
+ *
+ * Order of writing: blob bytes are appended before the batch that names them is applied;
+ * a crash between leaves garbage for the sweeper, never a dangling name.
+ */
+#pragma once
+
+#include "record/extent.h"
+#include "txn/internal.h"
+#include "txn/names.h"
+
+typedef struct {
+	MneStore *store;
+	uint64_t seq; /* this commit's */
+	struct timespec now; /* for the times it writes */
+	GHashTable *live; /* segment id -> change of live bytes; NULL: none */
+	bool held;
+	bool moves_only; /* changes no version: takes no seq */
+} MneCommit;
+
+/* STORE_FAILED after a failed sync; -EROFS on a read-only store. */
+int mne_commit_begin(MneStore *store, MneCommit *out) MNE_CHECKED;
+int mne_commit_apply(MneCommit *commit) MNE_CHECKED;
+/* Give the gate up; wait for durability if every commit must be durable. */
+int mne_commit_finish(MneCommit *commit) MNE_CHECKED;
+void mne_commit_end(MneCommit *commit);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(MneCommit, mne_commit_end)
+
+/* Versioned keys: the old value is retained for the checkpoints that need it. */
+int mne_commit_put(MneCommit *commit, const MneKey *key, MneSlice value) MNE_CHECKED;
+int mne_commit_del(MneCommit *commit, const MneKey *key) MNE_CHECKED;
+
+/* An inode: stamps node->seq, and gives a new version id if a checkpoint holds the old. */
+int mne_commit_node(MneCommit *commit, const MneKey *key, MneNode *node) MNE_CHECKED;
+/* A directory entry that only refers. */
+int mne_commit_ref(MneCommit *commit, const MneKey *key, MneKind kind, uint64_t rec,
+		   uint32_t mode) MNE_CHECKED;
+int mne_commit_extent(MneCommit *commit, uint32_t table, uint64_t data,
+		      const MneExtent *extent) MNE_CHECKED;
+/* Delete a live extent whose value is given: retained or its bytes given up. */
+int mne_commit_del_extent(MneCommit *commit, const MneKey *key, MneSlice value,
+			  uint64_t newest) MNE_CHECKED;
+
+/* Keys that no view shows: as they are. */
+void mne_commit_set(MneCommit *commit, const MneKey *key, MneSlice value);
+void mne_commit_unset(MneCommit *commit, const MneKey *key);
+
+/* Live bytes of a segment change with this commit. */
+void mne_commit_live(MneCommit *commit, uint64_t segment, int64_t delta);
+
+/* The extents of a data id that nobody names any more: the reaper takes them. */
+void mne_commit_orphan(MneCommit *commit, uint32_t table, uint64_t data);
+
+/* The node of a live directory, as committed: -ENOENT when it is gone. */
+int mne_dir_load(MneStore *store, uint32_t table, uint64_t dir, MneNode *out)
+	MNE_CHECKED;
+/* Entries and subdirectories changed; its times follow. */
+int mne_dir_touch(MneCommit *commit, uint32_t table, MneNode *dir, int entries,
+		  int subdirs) MNE_CHECKED;
+
+/* A new inode, not yet committed: ids, owner, times; setgid handed down from dir. */
+void mne_node_new(MneStore *store, const MneNode *dir, const MneMake *what,
+		  struct timespec now, MneNode *out);
+
+/* RECORD_EXISTS when something stands there, committed or not. */
+int mne_spot_require_free(MneStore *store, const MneSpot *spot) MNE_CHECKED;
+
+/* The key an inode stands under. */
+void mne_place_key(uint32_t table, const MneNode *node, uint64_t dir, MneSlice name,
+		   MneKey *out);
+
+/* A regular file is about to replace, at its name, a version of which the newest checkpoint
+ * may hold `was` (mtime in seconds): its own mtime must lie in a later second, unless the
+ * user set it. */
+bool mne_mtime_bump(MneNode *node, time_t was);

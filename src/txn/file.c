@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * txn/file.c - the life of an open file: open, create, commit, close
+ */
+#define G_LOG_DOMAIN "mne-txn"
+
+#include "config.h"
+
+#include "txn/file.h"
+
+#include "txn/attr.h"
+#include "txn/filestate.h"
+#include "util/log.h"
+
+MneFile *mne_file_ref(MneFile *file)
+{
+	mne_ref_get(&file->ref);
+	return file;
+}
+
+static void file_free(MneFile *file)
+{
+	mne_node_clear(&file->node);
+	g_clear_pointer(&file->name, g_bytes_unref);
+	g_clear_pointer(&file->small, g_byte_array_unref);
+	g_clear_pointer(&file->buffer, g_byte_array_unref);
+	g_clear_pointer(&file->pending, mne_extents_free);
+	mne_lock_clear(&file->lock);
+	g_free(file);
+}
+
+void mne_file_unref(MneFile *file)
+{
+	if (file && mne_ref_put(&file->ref))
+		file_free(file);
+}
+
+static MneFile *file_alloc(MneStore *store, uint32_t table, uint64_t rec, uint64_t dir,
+			   MneSlice name)
+{
+	MneFile *file = g_new0(MneFile, 1);
+
+	mne_ref_init(&file->ref);
+	mne_lock_init(&file->lock, MNE_RANK_FILE);
+	file->store = store;
+	file->table = table;
+	file->rec = rec;
+	file->dir = dir;
+	file->name = mne_slice_to_bytes(name);
+	return file;
+}
+
+/* Take the node as committed: its content becomes `small`. */
+static void set_node(MneFile *file, const MneNode *node)
+{
+	MneNode copy;
+
+	mne_node_copy(node, &copy);
+	mne_node_clear(&file->node);
+	file->node = copy;
+	g_clear_pointer(&file->small, g_byte_array_unref);
+	if (node->content.len > 0) {
+		file->small = g_byte_array_sized_new((guint)node->content.len);
+		g_byte_array_append(file->small, node->content.data,
+				    (guint)node->content.len);
+	}
+	file->node.content = MNE_SLICE_EMPTY;
+	file->committed_mtime = node->mtime;
+}
+
+void mne_file_copy_node(MneFile *file, MneNode *out)
+{
+	mne_lock_assert_held(&file->lock);
+	mne_node_copy(&file->node, out);
+	out->content = MNE_SLICE_EMPTY;
+	if (out->data == 0)
+		out->stored = file->small ? file->small->len : 0;
+}
+
+void mne_file_adopt(MneFile *file, const MneNode *node)
+{
+	MneNode mine = file->node;
+
+	mne_lock_assert_held(&file->lock);
+	if (!file->dirty) {
+		set_node(file, node);
+		return;
+	}
+	/* Uncommitted writes stay ours; who and what it is, comes from the commit. */
+	mne_node_copy(node, &file->node);
+	file->node.content = MNE_SLICE_EMPTY;
+	file->node.size = mine.size;
+	file->node.data = mine.data;
+	file->node.stored = mine.stored;
+	file->node.mtime = mine.mtime;
+	file->node.atime = mine.atime;
+	g_clear_pointer(&mine.value, g_bytes_unref);
+}
+
+static int require_regular(const MneNode *node)
+{
+	if (mne_node_is_dir(node))
+		return -EISDIR;
+	return mne_node_is_file(node) ? 0 : -EINVAL;
+}
+
+/* Caller holds the gate, so that no commit passes between reading and entering. */
+static int open_locked(MneStore *store, const MnePlace *place, bool writable,
+		       MneFile **out_file)
+{
+	g_autoptr(MneFile) file = mne_files_open(store->files, place->rec, writable);
+
+	if (!file) {
+		g_auto(MneNode) node = { 0 };
+
+		MNE_TRY(mne_view_node(&store->live.base, place, &node));
+		MNE_TRY(require_regular(&node));
+		file = file_alloc(store, place->table, place->rec, place->dir,
+				  place->name);
+		file->exists = true;
+		file->handles = 1;
+		file->writers = writable;
+		set_node(file, &node);
+		mne_files_add(store->files, file);
+	}
+	*out_file = g_steal_pointer(&file);
+	return 0;
+}
+
+int mne_file_open(MneStore *store, const MnePlace *place, bool writable, bool truncate,
+		  MneFile **out_file)
+{
+	MneFile *file = NULL;
+	int err;
+
+	if (writable && store->options.read_only)
+		return -EROFS;
+	mne_lock(&store->gate);
+	err = open_locked(store, place, writable, &file);
+	mne_unlock(&store->gate);
+	MNE_TRY(err);
+	if (truncate)
+		err = mne_file_truncate(file, 0);
+	if (err < 0) {
+		mne_file_close(file, writable);
+		return err;
+	}
+	*out_file = file;
+	return 0;
+}
+
+static void begin_new(MneFile *file, const MneNode *node)
+{
+	file->node = *node;
+	file->fresh = true;
+	file->handles = file->writers = 1;
+	mne_file_dirty(file);
+}
+
+int mne_file_create(MneStore *store, const MneSpot *spot, const MneMake *what,
+		    MneFile **out_file, MneNode *out_node)
+{
+	bool named = spot->name.len > 0;
+	g_auto(MneCommit) commit = { 0 };
+	g_auto(MneNode) parent = { 0 };
+	g_autoptr(MneFile) file = NULL;
+	MneNode node;
+
+	if (spot->name.len > MNE_NAME_MAX)
+		return -ENAMETOOLONG;
+	MNE_TRY(mne_space_admit(&store->space, 512));
+	MNE_TRY(mne_commit_begin(store, &commit));
+	MNE_TRY(mne_dir_load(store, spot->table, spot->dir, &parent));
+	if (named)
+		MNE_TRY(mne_spot_require_free(store, spot));
+
+	mne_node_new(store, &parent, what, commit.now, &node);
+	file = file_alloc(store, spot->table, node.rec, named ? spot->dir : 0,
+			  spot->name);
+	mne_lock(&file->lock);
+	begin_new(file, &node);
+	mne_unlock(&file->lock);
+	mne_files_add(store->files, file);
+	if (named)
+		mne_files_add_name(store->files, file);
+	*out_node = node;
+	*out_file = g_steal_pointer(&file);
+	return 0;
+}
+
+void mne_file_dirty(MneFile *file)
+{
+	if (file->dirty)
+		return;
+	file->dirty = true;
+	file->dirty_since = g_get_monotonic_time();
+}
+
+/* Is there something that a commit would write? */
+static bool is_uncommitted(const MneFile *file)
+{
+	return file->dirty && !file->unlinked && (file->exists || file->dir != 0);
+}
+
+/* A file made where one was deleted after the newest checkpoint: that one's mtime. */
+static void bump_over_retained(MneFile *file, uint64_t newest)
+{
+	int64_t made = mne_ckpts_newest_time(file->store->ckpts, file->table);
+	g_autoptr(GBytes) value = NULL;
+	g_auto(MneNode) was = { 0 };
+	MneKey key, at;
+
+	if (newest == 0 || file->node.mtime.tv_sec > made + 1)
+		return;
+	mne_key_node(&key, file->table, file->dir, mne_file_name(file));
+	mne_key_retained(&at, mne_key_slice(&key), newest);
+	if (mne_kv_get(file->store->volume->kv, mne_key_slice(&at), &value) == 0 &&
+	    mne_node_decode(value, &was) == 0)
+		(void)mne_mtime_bump(&file->node, was.mtime.tv_sec);
+}
+
+static void settle_mtime(MneFile *file)
+{
+	uint64_t newest = mne_ckpts_newest(file->store->ckpts, file->table);
+	struct timespec before = file->node.mtime;
+
+	if (!file->exists)
+		bump_over_retained(file, newest);
+	else if (file->node.seq <= newest &&
+		 (file->node.mtime.tv_sec != file->committed_mtime.tv_sec ||
+		  file->node.mtime.tv_nsec != file->committed_mtime.tv_nsec))
+		(void)mne_mtime_bump(&file->node, file->committed_mtime.tv_sec);
+	if (before.tv_sec != file->node.mtime.tv_sec)
+		mne_store_notify(file->store, file->rec);
+}
+
+static struct timespec later(struct timespec a, struct timespec b)
+{
+	if (a.tv_sec != b.tv_sec)
+		return a.tv_sec > b.tv_sec ? a : b;
+	return a.tv_nsec > b.tv_nsec ? a : b;
+}
+
+static int commit_parent(MneFile *file, MneCommit *commit)
+{
+	g_auto(MneNode) parent = { 0 };
+
+	MNE_TRY(mne_dir_load(file->store, file->table, file->dir, &parent));
+	/* It changed when the name came, not when it is committed. */
+	commit->now = later(parent.mtime, file->node.btime);
+	return mne_dir_touch(commit, file->table, &parent, 1, 0);
+}
+
+int mne_file_commit_into(MneFile *file, MneCommit *commit)
+{
+	MneNode node;
+	MneKey key;
+
+	mne_lock_assert_held(&file->lock);
+	MNE_TRY(mne_file_flush_buffer(file));
+	settle_mtime(file);
+	MNE_TRY(mne_file_splice(file, commit));
+	mne_commit_orphan(commit, file->table, file->old_data);
+	if (!file->exists)
+		MNE_TRY(commit_parent(file, commit));
+
+	node = file->node;
+	if (file->node.data == 0 && file->small) {
+		node.content = mne_slice(file->small->data, file->small->len);
+		node.stored = file->small->len;
+	}
+	mne_place_key(file->table, &node, file->dir, mne_file_name(file), &key);
+	MNE_TRY(mne_commit_node(commit, &key, &node));
+	file->node.seq = node.seq;
+	file->node.version = node.version;
+	file->node.stored = node.stored;
+	return 0;
+}
+
+void mne_file_committed(MneFile *file)
+{
+	mne_lock_assert_held(&file->lock);
+	if (!file->exists)
+		mne_files_remove_name(file->store->files, file);
+	if (file->old_data != 0)
+		mne_store_wake(file->store);
+	file->exists = true;
+	file->dirty = false;
+	file->fresh = false;
+	file->old_data = 0;
+	file->committed_mtime = file->node.mtime;
+	g_clear_pointer(&file->pending, mne_extents_free);
+	g_clear_pointer(&file->buffer, g_byte_array_unref);
+}
+
+/* The frames are appended before the gate is taken: only what came since is left then. */
+static int flush_early(MneFile *file)
+{
+	MNE_WITH_LOCK(&file->lock);
+	return is_uncommitted(file) ? mne_file_flush_buffer(file) : 0;
+}
+
+static int commit_gated(MneFile *file, bool *out_done)
+{
+	g_auto(MneCommit) commit = { 0 };
+
+	MNE_TRY(mne_commit_begin(file->store, &commit));
+	MNE_WITH_LOCK(&file->lock);
+	*out_done = is_uncommitted(file);
+	if (!*out_done)
+		return 0;
+	MneNode before = file->node;
+	int err = mne_file_commit_into(file, &commit);
+
+	if (err == 0)
+		err = mne_commit_apply(&commit);
+	if (err < 0) {
+		file->node.seq = before.seq;
+		file->node.version = before.version;
+		file->node.stored = before.stored;
+		return err;
+	}
+	mne_file_committed(file);
+	return 0;
+}
+
+int mne_file_commit(MneFile *file)
+{
+	bool done = false;
+
+	MNE_TRY(flush_early(file));
+	MNE_TRY(commit_gated(file, &done));
+	if (done && file->store->options.sync_seconds == MNE_SYNC_COMMIT)
+		return mne_store_barrier(file->store);
+	return 0;
+}
+
+void mne_file_mark_unlinked(MneFile *file, struct timespec now)
+{
+	mne_lock_assert_held(&file->lock);
+	if (!file->exists)
+		mne_files_remove_name(file->store->files, file);
+	file->unlinked = true;
+	file->node.nlink = 0;
+	file->node.ctime = now;
+	if (file->node.data != 0)
+		mne_files_hold(file->store->files, file->node.data);
+	if (file->old_data != 0)
+		mne_files_hold(file->store->files, file->old_data);
+}
+
+/* Nobody has it open any more: forget it, unless a commit failed and must be tried again. */
+static void leave(MneFile *file)
+{
+	MneFiles *files = file->store->files;
+	bool gone = false;
+	uint64_t data = 0, old_data = 0;
+
+	mne_lock(&file->lock);
+	mne_lock(&files->lock);
+	if (file->handles == 0 && !is_uncommitted(file)) {
+		gone = g_hash_table_remove(files->by_rec, &file->rec);
+		files->open -= gone;
+	}
+	mne_unlock(&files->lock);
+	if (gone && file->unlinked) {
+		data = file->node.data;
+		old_data = file->old_data;
+	}
+	mne_unlock(&file->lock);
+
+	mne_files_unhold(files, data);
+	mne_files_unhold(files, old_data);
+	if (data != 0 || old_data != 0)
+		mne_store_wake(file->store);
+}
+
+static bool is_last_writer(MneFile *file, bool writable)
+{
+	MNE_WITH_LOCK(&file->store->files->lock);
+	file->writers -= writable;
+	return writable && file->writers == 0;
+}
+
+static bool is_last_handle(MneFile *file)
+{
+	MNE_WITH_LOCK(&file->store->files->lock);
+	return --file->handles == 0;
+}
+
+int mne_file_close(MneFile *file, bool writable)
+{
+	int err = 0;
+
+	if (is_last_writer(file, writable))
+		err = mne_file_commit(file);
+	if (err < 0)
+		g_warning("record %" G_GUINT64_FORMAT ": its last changes could not be "
+			  "committed at close (%s); they are kept and tried again",
+			  file->rec, mne_err_sentence(err));
+	if (is_last_handle(file))
+		leave(file);
+	mne_file_unref(file);
+	return err;
+}
+
+void mne_files_commit_old(MneStore *store, int64_t milliseconds)
+{
+	g_autoptr(GPtrArray) all = mne_files_all(store->files);
+	int64_t before = g_get_monotonic_time() - milliseconds * 1000;
+
+	for (guint i = 0; i < all->len; i++) {
+		MneFile *file = all->pdata[i];
+		bool due;
+
+		mne_lock(&file->lock);
+		due = is_uncommitted(file) && file->dirty_since <= before;
+		mne_unlock(&file->lock);
+		if (due && mne_file_commit(file) < 0)
+			continue;
+		if (due)
+			leave(file);
+	}
+}
+
+int mne_file_sync(MneFile *file)
+{
+	MNE_TRY(mne_file_commit(file));
+	return mne_store_barrier(file->store);
+}
+
+int mne_file_node(MneFile *file, MneNode *out_node)
+{
+	MNE_WITH_LOCK(&file->lock);
+	mne_file_copy_node(file, out_node);
+	return 0;
+}
+
+uint64_t mne_file_rec(const MneFile *file)
+{
+	return file->rec;
+}
+
+int mne_truncate(MneStore *store, const MnePlace *place, uint64_t size,
+		 MneNode *out_node)
+{
+	MneFile *file = NULL;
+	int err, closed;
+
+	MNE_TRY(mne_file_open(store, place, true, false, &file));
+	err = mne_file_truncate(file, size);
+	if (err == 0)
+		err = mne_file_node(file, out_node);
+	closed = mne_file_close(file, true);
+	return err < 0 ? err : closed;
+}

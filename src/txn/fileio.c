@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * txn/fileio.c - the bytes of an open file
+ */
+#define G_LOG_DOMAIN "mne-txn"
+
+#include "config.h"
+
+#include "txn/file.h"
+#include "txn/filestate.h"
+
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <unistd.h>
+
+#define SIZE_MAX_FILE (UINT64_C(1) << 62)
+
+void mne_file_touch(MneFile *file)
+{
+	MneNode *node = &file->node;
+
+	clock_gettime(CLOCK_REALTIME, &node->mtime);
+	node->ctime = node->mtime;
+	node->flags &= ~(uint32_t)MNE_NODE_MTIME_SET;
+	if (file->exists &&
+	    node->seq <= mne_ckpts_newest(file->store->ckpts, file->table))
+		(void)mne_mtime_bump(node, file->committed_mtime.tv_sec);
+}
+
+static MneExtentList *pending_of(MneFile *file)
+{
+	if (!file->pending)
+		file->pending = mne_extents_new();
+	return file->pending;
+}
+
+/* Append bytes as frames; they become uncommitted extents. */
+static int append_frames(MneFile *file, uint64_t offset, const uint8_t *bytes,
+			 size_t len)
+{
+	while (len > 0) {
+		size_t piece = MIN(len, MNE_BLOB_FRAME_MAX);
+		MneBlobOwner owner = { file->table, file->node.data, offset };
+		MneExtent extent = { .offset = offset, .len = piece };
+
+		MNE_TRY(mne_blob_append(file->store->volume->blob, &owner,
+					mne_slice(bytes, piece), &extent.ref));
+		mne_extents_put(pending_of(file), &extent, NULL);
+		offset += piece;
+		bytes += piece;
+		len -= piece;
+	}
+	return 0;
+}
+
+int mne_file_flush_buffer(MneFile *file)
+{
+	mne_lock_assert_held(&file->lock);
+	if (!file->buffer || file->buffer->len == 0)
+		return 0;
+	MNE_TRY(append_frames(file, file->buffer_at, file->buffer->data,
+			      file->buffer->len));
+	g_byte_array_set_size(file->buffer, 0);
+	return 0;
+}
+
+/* Does [offset, offset+len) touch the buffer, so that both fit in one? */
+static bool joins_buffer(const MneFile *file, uint64_t offset, size_t len)
+{
+	return file->buffer && file->buffer->len > 0 && offset >= file->buffer_at &&
+	       offset <= file->buffer_at + file->buffer->len &&
+	       offset + len - file->buffer_at <= MNE_FILE_BUFFER_MAX;
+}
+
+static int buffer_put(MneFile *file, uint64_t offset, const uint8_t *bytes, size_t len)
+{
+	if (!joins_buffer(file, offset, len)) {
+		MNE_TRY(mne_file_flush_buffer(file));
+		if (len >= MNE_FILE_BUFFER_MAX / 4)
+			return append_frames(file, offset, bytes, len);
+		if (!file->buffer)
+			file->buffer = g_byte_array_new();
+		file->buffer_at = offset;
+	}
+
+	size_t at = (size_t)(offset - file->buffer_at);
+
+	if (at + len > file->buffer->len)
+		g_byte_array_set_size(file->buffer, (guint)(at + len));
+	memcpy(file->buffer->data + at, bytes, len);
+	return file->buffer->len == MNE_FILE_BUFFER_MAX ? mne_file_flush_buffer(file)
+							: 0;
+}
+
+static void small_put(MneFile *file, size_t offset, const uint8_t *bytes, size_t len)
+{
+	size_t was = file->small ? file->small->len : 0;
+
+	if (!file->small)
+		file->small = g_byte_array_sized_new((guint)(offset + len));
+	if (offset + len > was)
+		g_byte_array_set_size(file->small, (guint)(offset + len));
+	if (offset > was)
+		memset(file->small->data + was, 0, offset - was);
+	memcpy(file->small->data + offset, bytes, len);
+}
+
+/* From here on its bytes are in extents. */
+static int outgrow_small(MneFile *file)
+{
+	g_autoptr(GByteArray) small = g_steal_pointer(&file->small);
+
+	file->node.data = mne_volume_new_id(file->store->volume);
+	file->node.stored = 0;
+	file->fresh = true;
+	if (file->unlinked)
+		mne_files_hold(file->store->files, file->node.data);
+	return small ? buffer_put(file, 0, small->data, small->len) : 0;
+}
+
+static void kill_suid_bits(MneNode *node)
+{
+	node->mode &= ~(uint32_t)S_ISUID;
+	if (node->mode & S_IXGRP)
+		node->mode &= ~(uint32_t)S_ISGID;
+}
+
+static int put_bytes(MneFile *file, uint64_t offset, const void *bytes, size_t len)
+{
+	if (file->node.data == 0 && offset + len <= MNE_INLINE_MAX) {
+		small_put(file, (size_t)offset, bytes, len);
+		return 0;
+	}
+	if (file->node.data == 0)
+		MNE_TRY(outgrow_small(file));
+	return buffer_put(file, offset, bytes, len);
+}
+
+ssize_t mne_file_write(MneFile *file, uint64_t offset, const void *data, size_t len,
+		       bool append, bool kill_suid)
+{
+	if (file->store->failed)
+		return mne_throw(STORE_FAILED,
+				 "the store is read-only since a sync failed: "
+				 "see the log, and remount");
+	if (len == 0)
+		return 0;
+	MNE_TRY(mne_space_admit(&file->store->space, len + 256));
+	MNE_WITH_LOCK(&file->lock);
+	if (append)
+		offset = file->node.size;
+	if (offset > SIZE_MAX_FILE || len > SIZE_MAX_FILE - offset)
+		return -EFBIG;
+
+	MNE_TRY(put_bytes(file, offset, data, len));
+	file->node.size = MAX(file->node.size, offset + len);
+	if (kill_suid)
+		kill_suid_bits(&file->node);
+	mne_file_touch(file);
+	mne_file_dirty(file);
+	return (ssize_t)len;
+}
+
+/* Where the bytes of [offset, offset+len) are to be read from; those in memory are
+ * copied at once.  Caller holds the lock. */
+static int gather(MneFile *file, uint64_t offset, uint8_t *buffer, size_t len,
+		  MneExtentList *out)
+{
+	g_autoptr(GArray) stored = g_array_new(FALSE, FALSE, sizeof(MneExtent));
+
+	if (!file->fresh)
+		MNE_TRY(mne_view_extents(&file->store->live.base, file->table,
+					 file->node.data, offset, len, stored));
+	for (guint i = 0; i < stored->len; i++)
+		mne_extents_put(out, &g_array_index(stored, MneExtent, i), NULL);
+
+	size_t n = file->pending ? mne_extents_count(file->pending) : 0;
+
+	for (size_t i = n > 0 ? mne_extents_find(file->pending, offset) : 0; i < n;
+	     i++) {
+		const MneExtent *extent = mne_extents_get(file->pending, i);
+
+		if (extent->offset >= offset + len)
+			break;
+		mne_extents_put(out, extent, NULL);
+	}
+	if (file->buffer && file->buffer->len > 0) {
+		uint64_t first = MAX(offset, file->buffer_at);
+		uint64_t end = MIN(offset + len, file->buffer_at + file->buffer->len);
+
+		if (first >= end)
+			return 0;
+		MneExtent hole = mne_extent_hole(first, end - first);
+
+		mne_extents_put(out, &hole, NULL);
+		if (buffer)
+			memcpy(buffer + (first - offset),
+			       file->buffer->data + (first - file->buffer_at),
+			       end - first);
+	}
+	return 0;
+}
+
+static int read_list(MneBlobStore *blob, const MneExtentList *list, uint64_t offset,
+		     uint8_t *buffer, size_t len)
+{
+	size_t i = mne_extents_find(list, offset);
+
+	for (; i < mne_extents_count(list); i++) {
+		const MneExtent *extent = mne_extents_get(list, i);
+		MneExtent part;
+
+		if (extent->offset >= offset + len)
+			break;
+		if (mne_extent_is_hole(extent))
+			continue;
+		part = mne_extent_clip(extent, offset, len);
+		MNE_TRY(mne_blob_read(blob, &part.ref, part.from,
+				      buffer + (part.offset - offset),
+				      (uint32_t)part.len));
+	}
+	return 0;
+}
+
+/* 0: all is in buffer already; 1: list says where the rest is. */
+static int prepare_read(MneFile *file, uint64_t offset, uint8_t *buffer, size_t *io_len,
+			MneExtentList *list)
+{
+	MNE_WITH_LOCK(&file->lock);
+	size_t have = 0;
+
+	if (offset >= file->node.size) {
+		*io_len = 0;
+		return 0;
+	}
+	*io_len = (size_t)MIN(*io_len, file->node.size - offset);
+	if (file->node.data == 0 && file->small && offset < file->small->len) {
+		have = MIN(*io_len, file->small->len - (size_t)offset);
+		memcpy(buffer, file->small->data + offset, have);
+	}
+	memset(buffer + have, 0, *io_len - have);
+	if (file->node.data == 0)
+		return 0;
+	MNE_TRY(gather(file, offset, buffer, *io_len, list));
+	return 1;
+}
+
+ssize_t mne_file_read(MneFile *file, uint64_t offset, void *buffer, size_t len)
+{
+	int err = 0;
+
+	/* Blob bytes never change, so they are read without the lock; only a sweep may have
+	 * moved them meanwhile, and then the second round finds them. */
+	for (int round = 0; round < 2; round++) {
+		g_autoptr(MneExtentList) list = mne_extents_new();
+
+		err = prepare_read(file, offset, buffer, &len, list);
+		if (err <= 0)
+			break;
+		err = read_list(file->store->volume->blob, list, offset, buffer, len);
+		if (!mne_err_is(err, MNE_E_NO_SEGMENT))
+			break;
+	}
+	return err < 0 ? err : (ssize_t)len;
+}
+
+static void empty_it(MneFile *file)
+{
+	if (file->node.data != 0 && !file->fresh) {
+		if (file->unlinked)
+			mne_files_unhold(file->store->files, file->node.data);
+		else
+			file->old_data = file->node.data;
+	}
+	file->node.data = 0;
+	file->node.stored = 0;
+	file->fresh = true;
+	g_clear_pointer(&file->small, g_byte_array_unref);
+	g_clear_pointer(&file->pending, mne_extents_free);
+	g_clear_pointer(&file->buffer, g_byte_array_unref);
+}
+
+static int punch(MneFile *file, uint64_t offset, uint64_t len)
+{
+	if (file->node.data == 0) {
+		size_t have = file->small ? file->small->len : 0;
+
+		if (offset < have)
+			memset(file->small->data + offset, 0, MIN(len, have - offset));
+		return 0;
+	}
+	MNE_TRY(mne_file_flush_buffer(file));
+	MneExtent hole = mne_extent_hole(offset, len);
+
+	mne_extents_put(pending_of(file), &hole, NULL);
+	return 0;
+}
+
+static int shrink(MneFile *file, uint64_t size)
+{
+	if (file->node.data != 0)
+		return punch(file, size, UINT64_MAX - size);
+	if (file->small && size < file->small->len)
+		g_byte_array_set_size(file->small, (guint)size);
+	return 0;
+}
+
+int mne_file_truncate(MneFile *file, uint64_t size)
+{
+	if (size > SIZE_MAX_FILE)
+		return -EFBIG;
+	if (file->store->failed)
+		return mne_throw(STORE_FAILED,
+				 "the store is read-only since a sync failed: "
+				 "see the log, and remount");
+	MNE_WITH_LOCK(&file->lock);
+	if (size == 0)
+		empty_it(file);
+	else if (size < file->node.size)
+		MNE_TRY(shrink(file, size));
+	file->node.size = size;
+	mne_file_touch(file);
+	mne_file_dirty(file);
+	return 0;
+}
+
+int mne_file_allocate(MneFile *file, int mode, uint64_t offset, uint64_t len)
+{
+	bool keep = mode & FALLOC_FL_KEEP_SIZE;
+	bool zeros = mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE);
+
+	if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+		return -EOPNOTSUPP;
+	if ((mode & FALLOC_FL_PUNCH_HOLE) && !keep)
+		return -EOPNOTSUPP;
+	if (len == 0)
+		return -EINVAL;
+	if (offset > SIZE_MAX_FILE || len > SIZE_MAX_FILE - offset)
+		return -EFBIG;
+	if (!zeros)
+		MNE_TRY(mne_space_admit(&file->store->space, len));
+
+	MNE_WITH_LOCK(&file->lock);
+	if (zeros)
+		MNE_TRY(punch(file, offset, len));
+	if (!keep)
+		file->node.size = MAX(file->node.size, offset + len);
+	mne_file_touch(file);
+	mne_file_dirty(file);
+	return 0;
+}
+
+static uint64_t hole_from(const MneExtentList *list, uint64_t offset)
+{
+	size_t i = mne_extents_find(list, offset);
+
+	for (; i < mne_extents_count(list); i++) {
+		const MneExtent *extent = mne_extents_get(list, i);
+
+		if (extent->offset > offset || mne_extent_is_hole(extent))
+			break;
+		offset = mne_extent_end(extent);
+	}
+	return offset;
+}
+
+static bool data_from(const MneExtentList *list, uint64_t offset, uint64_t *out_offset)
+{
+	size_t i = mne_extents_find(list, offset);
+
+	for (; i < mne_extents_count(list); i++) {
+		const MneExtent *extent = mne_extents_get(list, i);
+
+		if (mne_extent_is_hole(extent))
+			continue;
+		*out_offset = MAX(offset, extent->offset);
+		return true;
+	}
+	return false;
+}
+
+int mne_file_seek(MneFile *file, uint64_t offset, int whence, uint64_t *out_offset)
+{
+	g_autoptr(MneExtentList) list = mne_extents_new();
+	uint64_t size, found = 0;
+
+	MNE_WITH_LOCK(&file->lock);
+	size = file->node.size;
+	if (offset >= size)
+		return -ENXIO;
+	if (file->node.data == 0 && file->small && file->small->len > 0) {
+		MneExtent all = { .len = file->small->len, .ref.segment = 1 };
+
+		mne_extents_put(list, &all, NULL);
+	} else if (file->node.data != 0) {
+		MNE_TRY(mne_file_flush_buffer(file));
+		MNE_TRY(gather(file, offset, NULL, size - offset, list));
+	}
+	if (whence == SEEK_HOLE) {
+		*out_offset = MIN(hole_from(list, offset), size);
+		return 0;
+	}
+	if (!data_from(list, offset, &found) || found >= size)
+		return -ENXIO;
+	*out_offset = found;
+	return 0;
+}

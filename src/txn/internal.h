@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * txn/internal.h - the inside of an open store, for the files of txn/ and for check/
+ */
+#pragma once
+
+#include "ckpt/set.h"
+#include "frag/live.h"
+#include "kv/kv.h"
+#include "record/volume.h"
+#include "txn/files.h"
+#include "txn/space.h"
+#include "txn/store.h"
+#include "util/lock.h"
+
+#include <pthread.h>
+
+/* The durable barrier: callers that come while one runs share the next (group commit). */
+typedef struct {
+	MneLock lock;
+	MneCond done;
+	uint64_t requested, finished; /* tickets */
+	bool running;
+	int result; /* of the last one */
+	_Atomic uint64_t seq; /* commits up to here are durable */
+	_Atomic uint64_t count;
+} MneBarrier;
+
+/* The background thread. */
+typedef struct {
+	MneLock lock;
+	MneCond wake;
+	pthread_t thread;
+	bool running, stop;
+	bool pending; /* somebody left work: reclaim, orphans, sweep */
+} MneWorker;
+
+typedef struct {
+	MneLock lock;
+	MneCond came;
+	GQueue queue; /* of MneNotice * */
+} MneNotices;
+
+struct MneStore {
+	MneStoreOptions options;
+	MneVolume *volume;
+	MneLiveView live;
+	MneCkpts *ckpts;
+	MneLock gate; /* one commit at a time; see txn/commit.h */
+	MneKvBatch *batch; /* of the commit that holds the gate */
+	MneFiles *files;
+	MneSpace space;
+	MneBarrier barrier;
+	MneWorker worker;
+	MneNotices notices;
+	_Atomic bool failed;
+	_Atomic uint64_t commits;
+	_Atomic uint64_t orphans; /* that wait to be reaped, roughly */
+	uint64_t sweep_stuck; /* a segment that could not be emptied: not tried again */
+};
+
+MneKv *mne_store_kv(MneStore *store);
+MneBlobStore *mne_store_blob(MneStore *store);
+
+/* For repairs only: apply the batch as it stands, retaining nothing. */
+int mne_store_apply_raw(MneStore *store, MneKvBatch *batch) MNE_CHECKED;
+
+/* Wake the background thread: there is something to reclaim. */
+void mne_store_wake(MneStore *store);
+void mne_store_notify(MneStore *store, uint64_t rec);
+
+/* txn/work.c */
+void mne_worker_start(MneStore *store);
+void mne_worker_stop(MneStore *store);
+
+/* One bounded step each: 1 when something was done, 0 when nothing is left. */
+int mne_reclaim_step(MneStore *store) MNE_CHECKED;
+int mne_orphan_step(MneStore *store) MNE_CHECKED;
+int mne_sweep_step(MneStore *store) MNE_CHECKED;
+
+/* Commit files that have been uncommitted for longer than milliseconds. */
+void mne_files_commit_old(MneStore *store, int64_t milliseconds);

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * txn/live.c - reading the live tables with what is not committed yet
+ *
+ * Order of looking: names that wait for their commit first, the store after.  A commit
+ * removes a waiting name only when its batch has been applied; so a name is never missed.
+ */
+#define G_LOG_DOMAIN "mne-txn"
+
+#include "config.h"
+
+#include "record/xattr.h"
+#include "txn/attr.h"
+#include "txn/filestate.h"
+#include "view/listing.h"
+
+static void copy_from_file(MneFile *file, MneNode *out_node)
+{
+	MNE_WITH_LOCK(&file->lock);
+	mne_node_clear(out_node);
+	mne_file_copy_node(file, out_node);
+}
+
+/* What is open or waiting makes a stored node look newer. */
+static void overlay(MneStore *store, MneNode *node)
+{
+	struct timespec mtime;
+	unsigned count;
+
+	if (mne_node_is_file(node)) {
+		g_autoptr(MneFile) file = mne_files_find(store->files, node->rec);
+
+		if (file)
+			copy_from_file(file, node);
+		return;
+	}
+	if (!mne_node_is_dir(node) ||
+	    !mne_files_dir(store->files, node->rec, &count, &mtime))
+		return;
+	node->entries += count;
+	if (mtime.tv_sec > node->mtime.tv_sec ||
+	    (mtime.tv_sec == node->mtime.tv_sec && mtime.tv_nsec > node->mtime.tv_nsec))
+		node->mtime = node->ctime = mtime;
+}
+
+int mne_live_lookup(MneStore *store, uint32_t table, uint64_t dir, MneSlice name,
+		    uint32_t *out_table, MneNode *out_node)
+{
+	g_autoptr(MneFile) waiting = NULL;
+
+	if (name.len > MNE_NAME_MAX)
+		return -ENAMETOOLONG;
+	waiting = mne_files_find_name(store->files, table, dir, name);
+	if (waiting) {
+		*out_node = (MneNode){ 0 };
+		copy_from_file(waiting, out_node);
+		*out_table = table;
+		return 0;
+	}
+	MNE_TRY(mne_view_lookup(&store->live.base, table, dir, name, out_table,
+				out_node));
+	overlay(store, out_node);
+	return 0;
+}
+
+int mne_live_node(MneStore *store, const MnePlace *place, MneNode *out_node)
+{
+	g_autoptr(MneFile) file = NULL;
+
+	if (!place->is_dir)
+		file = mne_files_find(store->files, place->rec);
+	if (file) {
+		*out_node = (MneNode){ 0 };
+		copy_from_file(file, out_node);
+		return 0;
+	}
+	MNE_TRY(mne_view_node(&store->live.base, place, out_node));
+	overlay(store, out_node);
+	return 0;
+}
+
+int mne_live_xattr(MneStore *store, const MnePlace *place, MneSlice name,
+		   GBytes **out_value)
+{
+	g_auto(MneNode) node = { 0 };
+
+	MNE_TRY(mne_live_node(store, place, &node));
+	return mne_view_xattr(&store->live.base, place->table, &node, name, out_value);
+}
+
+int mne_live_xattr_names(MneStore *store, const MnePlace *place, GByteArray *out)
+{
+	g_auto(MneNode) node = { 0 };
+
+	MNE_TRY(mne_live_node(store, place, &node));
+	return mne_view_xattr_names(&store->live.base, place->table, &node, out);
+}
+
+/* The committed entries merged with the waiting ones. */
+typedef struct {
+	MneListing base;
+	MneStore *store;
+	MneListing *stored; /* owned */
+	GArray *waiting; /* MnePendingEntry */
+	guint next_waiting;
+	uint32_t table;
+	MneEntry entry; /* the next stored one, if held */
+	MneNode node;
+	bool held, ended;
+} LiveListing;
+
+static int hold_stored(LiveListing *listing, bool with_node)
+{
+	int got;
+
+	if (listing->held || listing->ended)
+		return 0;
+	mne_node_clear(&listing->node);
+	got = mne_listing_next(listing->stored, &listing->entry,
+			       with_node ? &listing->node : NULL);
+	MNE_TRY(got);
+	listing->held = got > 0;
+	listing->ended = got == 0;
+	return 0;
+}
+
+static void give_waiting(LiveListing *listing, const MnePendingEntry *waiting,
+			 MneEntry *out_entry, MneNode *out_node)
+{
+	g_auto(MneNode) node = { 0 };
+
+	copy_from_file(waiting->file, &node);
+	*out_entry = (MneEntry){ .name = mne_slice_of(waiting->name),
+				 .rec = node.rec,
+				 .mode = node.mode,
+				 .table = listing->table };
+	if (out_node)
+		mne_node_copy(&node, out_node);
+	listing->next_waiting++;
+}
+
+static void give_stored(LiveListing *listing, MneEntry *out_entry, MneNode *out_node)
+{
+	*out_entry = listing->entry;
+	listing->held = false;
+	if (!out_node)
+		return;
+	*out_node = listing->node;
+	listing->node = (MneNode){ 0 };
+	overlay(listing->store, out_node);
+}
+
+static int live_listing_next(MneListing *base, MneEntry *out_entry, MneNode *out_node)
+{
+	LiveListing *listing = (LiveListing *)base;
+	const MnePendingEntry *waiting = NULL;
+	int order = -1;
+
+	MNE_TRY(hold_stored(listing, out_node != NULL));
+	if (listing->next_waiting < listing->waiting->len) {
+		waiting = &g_array_index(listing->waiting, MnePendingEntry,
+					 listing->next_waiting);
+		order = listing->held ? mne_slice_compare(listing->entry.name,
+							  mne_slice_of(waiting->name))
+				      : 1;
+	}
+	if (!waiting && !listing->held)
+		return 0;
+	/* At the same name the waiting one has just been committed: one of them. */
+	if (order == 0)
+		listing->next_waiting++;
+	if (order > 0)
+		give_waiting(listing, waiting, out_entry, out_node);
+	else
+		give_stored(listing, out_entry, out_node);
+	return 1;
+}
+
+static void live_listing_free(MneListing *base)
+{
+	LiveListing *listing = (LiveListing *)base;
+
+	mne_listing_free(listing->stored);
+	g_array_unref(listing->waiting);
+	mne_node_clear(&listing->node);
+	g_free(listing);
+}
+
+static const MneListingOps live_listing_ops = { live_listing_next, live_listing_free };
+
+int mne_live_list(MneStore *store, uint32_t table, uint64_t dir, MneSlice after,
+		  MneListing **out_listing)
+{
+	g_autoptr(GArray) waiting = mne_files_list(store->files, table, dir, after);
+	g_autoptr(MneListing) stored = NULL;
+	LiveListing *listing;
+
+	MNE_TRY(mne_view_list(&store->live.base, table, dir, after, &stored));
+	listing = g_new0(LiveListing, 1);
+	listing->base.ops = &live_listing_ops;
+	listing->store = store;
+	listing->stored = g_steal_pointer(&stored);
+	listing->waiting = g_steal_pointer(&waiting);
+	listing->table = table;
+	*out_listing = &listing->base;
+	return 0;
+}

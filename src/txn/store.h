@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * txn/store.h - an open store: what a mount, a check or a command holds
+ *
+ * A store is a directory: `kv/` (LevelDB), `blob/` (segments), `LOCK` (who has it open),
+ * `MNEFS` (what it is, format version).  One process opens it at a time.
+ *
+ * All changes go through the functions of txn/ (names.h, attr.h, file.h, and those below);
+ * all of them are durable after the next barrier: mne_store_barrier(), every few seconds in
+ * the background as opened, or at once with sync=commit … see MneStoreOptions.
+ */
+#pragma once
+
+#include "ckpt/ckpt.h"
+#include "view/view.h"
+
+#include <stdatomic.h>
+#include <sys/statvfs.h>
+
+typedef struct MneStore MneStore;
+
+enum { MNE_SYNC_COMMIT = 0, MNE_SYNC_OFF = -1 };
+
+typedef struct {
+	bool create; /* make it in an absent or empty directory */
+	bool read_only; /* no change of any kind, not even recovery */
+	int sync_seconds; /* background barrier every so many seconds (default 5);
+			   * MNE_SYNC_COMMIT: every commit is durable when it returns;
+			   * MNE_SYNC_OFF: only at fsync and unmount */
+	unsigned
+		commit_seconds; /* an open file's changes are committed after so long (30) */
+	bool in_memory; /* tests: the memory engine instead of LevelDB */
+	bool no_background; /* tests, check: no threads; mne_store_work() by hand */
+} MneStoreOptions;
+
+#define MNE_STORE_OPTIONS_DEFAULT \
+	((MneStoreOptions){ .sync_seconds = 5, .commit_seconds = 30 })
+
+/* Make an empty store in directory path (absent or empty). */
+int mne_store_init(const char *path) MNE_CHECKED;
+
+/* Fails with STORE_ABSENT, STORE_FOREIGN, STORE_HALF, STORE_NEWER, STORE_LOCKED, STORE_READONLY,
+ * each with a sentence (mne_err_sentence). */
+int mne_store_open(const char *path, const MneStoreOptions *options,
+		   MneStore **out_store) MNE_CHECKED;
+
+/* Commits what is uncommitted, makes everything durable, ends the threads. */
+void mne_store_close(MneStore *store);
+
+/* The tables as they are, committed; a file being written is seen through txn/file.h. */
+MneView *mne_store_live(MneStore *store);
+MneCkpts *mne_store_ckpts(MneStore *store);
+
+/* Was the last stop unclean (the caller may want to run the check passes)? */
+bool mne_store_was_unclean(const MneStore *store);
+
+/* Everything committed before the call survives power loss on return; concurrent callers
+ * share one barrier. */
+int mne_store_barrier(MneStore *store) MNE_CHECKED;
+/* Commit every uncommitted file, then barrier: syncfs(2). */
+int mne_store_sync(MneStore *store) MNE_CHECKED;
+
+/* Activate a checkpoint.  tables: ids to cover, or NULL for all there are.  Durable on
+ * return.  CKPT_EXISTS, CKPT_NAME, NO_TABLE, -ENAMETOOLONG. */
+int mne_store_checkpoint(MneStore *store, MneSlice name, const GArray *tables,
+			 MneCkpt **out_ckpt) MNE_CHECKED;
+/* Deactivate: O(1); space comes back in the background. */
+int mne_store_drop(MneStore *store, MneSlice name) MNE_CHECKED;
+/* -EEXIST (CKPT_EXISTS) when `to` is taken. */
+int mne_store_rename_ckpt(MneStore *store, MneSlice from, MneSlice to) MNE_CHECKED;
+
+/* Table facts. */
+typedef struct {
+	uint32_t id;
+	uint64_t dir; /* dir id of its root directory */
+	uint64_t cookie;
+	uint64_t version;
+	uint64_t records;
+	char name[256];
+} MneTableInfo;
+/* All live tables by name: an array of MneTableInfo. */
+int mne_store_tables(MneStore *store, GArray **out_tables) MNE_CHECKED;
+
+typedef struct {
+	uint64_t seq; /* last commit */
+	uint64_t commits, barriers; /* since open */
+	uint64_t records; /* entries at the top of all tables */
+	uint64_t tables;
+	uint64_t open_files, uncommitted;
+	uint64_t reclaim_backlog; /* checkpoints and orphans still to reclaim */
+	uint64_t live_bytes, blob_bytes, kv_bytes; /* payload alive, files on disk */
+	uint64_t free_bytes; /* writable before ENOSPC */
+	uint64_t last_barrier_seq;
+	bool failed; /* read-only after a failed sync */
+} MneStoreStats;
+void mne_store_stats(MneStore *store, MneStoreStats *out);
+/* Of the engine, for people: a new string. */
+char *mne_store_engine_stats(MneStore *store);
+const char *mne_store_path(const MneStore *store);
+const MneStoreOptions *mne_store_options(const MneStore *store);
+uint64_t mne_store_cookie(const MneStore *store);
+
+int mne_store_statvfs(MneStore *store, struct statvfs *out) MNE_CHECKED;
+
+/* What changed behind the kernel's back: the notify thread takes these one by one. */
+typedef struct {
+	uint64_t rec; /* live record whose attributes changed */
+} MneNotice;
+/* Waits up to milliseconds; false: none came. */
+bool mne_store_next_notice(MneStore *store, unsigned milliseconds, MneNotice *out);
+
+/* One round of background work by hand (reclaim, orphans, sweep): true while there is more. */
+bool mne_store_work(MneStore *store);

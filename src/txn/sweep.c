@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * txn/sweep.c - emptying segments that are mostly dead
+ *
+ * The frames of a victim are walked; of each, the extents (live and retained) that name it
+ * are looked up under its owner, their bytes appended anew, and the keys changed to say so:
+ * the same extent at another place, so nothing is retained and no seq changes.  When no
+ * live byte is left and the moves are durable, the file is unlinked.
+ *
+ * Frames that were appended but are named by no commit yet count as dead: a segment that
+ * any open file refers to is let alone.
+ */
+#define G_LOG_DOMAIN "mne-txn"
+
+#include "config.h"
+
+#include "txn/filestate.h"
+#include "view/iter.h"
+
+#define MAX_LIVE_PERCENT 50
+
+static bool refers_to(MneFile *file, uint64_t segment)
+{
+	MNE_WITH_LOCK(&file->lock);
+	size_t n = file->pending ? mne_extents_count(file->pending) : 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (mne_extents_get(file->pending, i)->ref.segment == segment)
+			return true;
+	return false;
+}
+
+static bool is_referred_to(MneStore *store, uint64_t segment)
+{
+	g_autoptr(GPtrArray) all = mne_files_all(store->files);
+
+	for (guint i = 0; i < all->len; i++)
+		if (refers_to(all->pdata[i], segment))
+			return true;
+	return false;
+}
+
+/* Keys below prefix whose extents lie in the frame: owned copies of key and value. */
+static int find_users(MneStore *store, const MneKey *prefix, const MneBlobFrame *frame,
+		      GPtrArray *keys, GPtrArray *values)
+{
+	g_autoptr(MneIter) iter = NULL;
+	MneKvIter *kv = NULL;
+	MneKey range = *prefix;
+	MneSlice key, value;
+	int got;
+
+	range.len = (uint16_t)(range.len - 8);
+	MNE_TRY(mne_kv_iter(store->volume->kv, &kv));
+	iter = mne_iter_kv_new(kv, mne_key_slice(&range), mne_key_slice(prefix));
+	while ((got = mne_iter_next(iter, &key, &value)) > 0) {
+		MneKeyParts parts;
+		MneSlice payload;
+		MneExtent extent;
+		MneKind kind;
+		uint64_t seq;
+
+		MNE_TRY(mne_key_parse(key, &parts));
+		if (parts.tag == MNE_TAG_RETAINED)
+			MNE_TRY(mne_key_parse(parts.inner, &parts));
+		if (parts.offset >= frame->owner.offset + frame->ref.len)
+			return 0;
+		MNE_TRY(mne_value_open(value, &kind, &seq, &payload));
+		MNE_TRY(mne_extent_decode(payload, parts.offset, &extent));
+		if (extent.ref.segment != frame->ref.segment ||
+		    extent.ref.at != frame->ref.at)
+			continue;
+		g_ptr_array_add(keys, mne_slice_to_bytes(key));
+		g_ptr_array_add(values, mne_slice_to_bytes(value));
+	}
+	return got;
+}
+
+/* Append the frame's payload anew: what its extents will name. */
+static int copy_frame(MneStore *store, const MneBlobFrame *frame, MneBlobRef *out_ref)
+{
+	g_autofree uint8_t *payload = g_malloc(frame->ref.len);
+
+	MNE_TRY(mne_blob_read(store->volume->blob, &frame->ref, 0, payload,
+			      frame->ref.len));
+	return mne_blob_append(store->volume->blob, &frame->owner,
+			       mne_slice(payload, frame->ref.len), out_ref);
+}
+
+static int move_extent(MneCommit *commit, MneSlice key, MneSlice value,
+		       const MneBlobRef *ref)
+{
+	g_autoptr(GByteArray) moved = g_byte_array_new();
+	g_autoptr(GBytes) now = NULL;
+	MneSlice payload;
+	MneExtent extent;
+	MneKind kind;
+	MneKey at;
+	uint64_t seq;
+	int err = mne_kv_get(commit->store->volume->kv, key, &now);
+
+	if (err == -ENOENT || (err == 0 && !mne_slice_equal(mne_slice_of(now), value)))
+		return 0; /* changed meanwhile: it no longer names the frame */
+	MNE_TRY(err);
+	MNE_TRY(mne_value_open(value, &kind, &seq, &payload));
+	MNE_TRY(mne_extent_decode(payload, 0, &extent));
+	mne_commit_live(commit, extent.ref.segment, -(int64_t)extent.len);
+	mne_commit_live(commit, ref->segment, (int64_t)extent.len);
+	extent.ref = *ref;
+
+	mne_value_begin(moved, MNE_KIND_EXTENT, seq);
+	mne_extent_encode(&extent, moved);
+	mne_value_end(moved);
+	memcpy(at.bytes, key.data, key.len);
+	at.len = (uint16_t)key.len;
+	mne_commit_set(commit, &at, mne_slice(moved->data, moved->len));
+	return 0;
+}
+
+static int move_frame(MneStore *store, const MneBlobFrame *frame)
+{
+	g_autoptr(GPtrArray) keys =
+		g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+	g_autoptr(GPtrArray) values =
+		g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+	g_auto(MneCommit) commit = { 0 };
+	MneKey live, retained;
+	MneBlobRef ref;
+
+	mne_key_extent(&live, frame->owner.table, frame->owner.data,
+		       frame->owner.offset);
+	mne_key_retained(&retained, mne_key_slice(&live), 0);
+	retained.len = (uint16_t)(retained.len - 8);
+	MNE_TRY(find_users(store, &live, frame, keys, values));
+	MNE_TRY(find_users(store, &retained, frame, keys, values));
+	if (keys->len == 0)
+		return 0;
+
+	MNE_TRY(copy_frame(store, frame, &ref));
+	MNE_TRY(mne_commit_begin(store, &commit));
+	commit.moves_only = true;
+	for (guint i = 0; i < keys->len; i++)
+		MNE_TRY(move_extent(&commit, mne_slice_of(keys->pdata[i]),
+				    mne_slice_of(values->pdata[i]), &ref));
+	return mne_commit_apply(&commit);
+}
+
+/* Unlink it if nothing names it any more; inside the gate nothing new can. */
+static int remove_if_empty(MneStore *store, uint64_t segment)
+{
+	g_auto(MneCommit) commit = { 0 };
+	MneKey key;
+
+	MNE_TRY(mne_commit_begin(store, &commit));
+	commit.moves_only = true;
+	if (mne_blob_add_live(store->volume->blob, segment, 0) != 0 ||
+	    is_referred_to(store, segment)) {
+		store->sweep_stuck = segment;
+		return 0;
+	}
+	mne_key_segment(&key, segment);
+	mne_commit_unset(&commit, &key);
+	MNE_TRY(mne_commit_apply(&commit));
+	MNE_TRY(mne_blob_remove(store->volume->blob, segment));
+	return 1;
+}
+
+/* The moves must be durable before the old bytes go, although they took no seq. */
+static int sync_moves(MneStore *store)
+{
+	MNE_TRY(mne_blob_barrier(store->volume->blob));
+	return mne_kv_barrier(store->volume->kv);
+}
+
+int mne_sweep_step(MneStore *store)
+{
+	uint64_t segment, at = 0;
+	MneBlobFrame frame;
+	int got;
+
+	if (store->failed ||
+	    !mne_blob_victim(store->volume->blob, MAX_LIVE_PERCENT, &segment) ||
+	    segment == store->sweep_stuck || is_referred_to(store, segment))
+		return 0;
+	while ((got = mne_blob_walk(store->volume->blob, segment, &at, &frame)) > 0)
+		MNE_TRY(move_frame(store, &frame));
+	MNE_TRY(got);
+	MNE_TRY(sync_moves(store));
+	return remove_if_empty(store, segment);
+}

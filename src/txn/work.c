@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * txn/work.c - what goes on in the background: barriers, late commits, reclaiming
+ */
+#define G_LOG_DOMAIN "mne-txn"
+
+#include "config.h"
+
+#include "txn/internal.h"
+
+void mne_store_wake(MneStore *store)
+{
+	MNE_WITH_LOCK(&store->worker.lock);
+	store->worker.pending = true;
+	mne_cond_signal(&store->worker.wake);
+}
+
+void mne_store_notify(MneStore *store, uint64_t rec)
+{
+	MneNotice *notice = g_new0(MneNotice, 1);
+
+	notice->rec = rec;
+	MNE_WITH_LOCK(&store->notices.lock);
+	g_queue_push_tail(&store->notices.queue, notice);
+	mne_cond_signal(&store->notices.came);
+}
+
+bool mne_store_next_notice(MneStore *store, unsigned milliseconds, MneNotice *out)
+{
+	g_autofree MneNotice *notice = NULL;
+
+	MNE_WITH_LOCK(&store->notices.lock);
+	if (g_queue_is_empty(&store->notices.queue))
+		(void)mne_cond_wait_ms(&store->notices.came, &store->notices.lock,
+				       milliseconds);
+	notice = g_queue_pop_head(&store->notices.queue);
+	if (!notice)
+		return false;
+	*out = *notice;
+	return true;
+}
+
+static bool step(MneStore *store, const char *what, int (*func)(MneStore *))
+{
+	int got = func(store);
+
+	if (got < 0)
+		g_warning("%s: %s", what, mne_err_sentence(got));
+	return got > 0;
+}
+
+bool mne_store_work(MneStore *store)
+{
+	return step(store, "reclaiming a checkpoint", mne_reclaim_step) ||
+	       step(store, "reaping deleted files", mne_orphan_step) ||
+	       step(store, "sweeping segments", mne_sweep_step);
+}
+
+/* Sleep until woken, told to stop, or a second has gone; true: there is work. */
+static bool wait_for_work(MneWorker *worker, bool more)
+{
+	MNE_WITH_LOCK(&worker->lock);
+	if (!more && !worker->stop && !worker->pending)
+		(void)mne_cond_wait_ms(&worker->wake, &worker->lock, 1000);
+	more = more || worker->pending;
+	worker->pending = false;
+	return more;
+}
+
+static bool is_stopped(MneWorker *worker)
+{
+	MNE_WITH_LOCK(&worker->lock);
+	return worker->stop;
+}
+
+static void *work_loop(void *data)
+{
+	MneStore *store = data;
+	int64_t barrier_at = g_get_monotonic_time();
+	bool more = true;
+
+	while (!is_stopped(&store->worker)) {
+		int64_t now;
+
+		if (wait_for_work(&store->worker, more))
+			more = mne_store_work(store);
+		now = g_get_monotonic_time();
+		mne_files_commit_old(store,
+				     (int64_t)store->options.commit_seconds * 1000);
+		if (store->options.sync_seconds > 0 && !store->failed &&
+		    now - barrier_at >=
+			    (int64_t)store->options.sync_seconds * 1000000) {
+			if (mne_store_barrier(store) < 0)
+				g_debug("background barrier failed");
+			barrier_at = now;
+		}
+	}
+	return NULL;
+}
+
+void mne_worker_start(MneStore *store)
+{
+	store->worker.running = pthread_create(&store->worker.thread, NULL, work_loop,
+					       store) == 0;
+	if (!store->worker.running)
+		g_warning("no thread for background work: nothing will be reclaimed");
+}
+
+void mne_worker_stop(MneStore *store)
+{
+	if (!store->worker.running)
+		return;
+	mne_lock(&store->worker.lock);
+	store->worker.stop = true;
+	mne_cond_signal(&store->worker.wake);
+	mne_unlock(&store->worker.lock);
+	pthread_join(store->worker.thread, NULL);
+	store->worker.running = false;
+}
