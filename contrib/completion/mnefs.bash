@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+#
+# mnefs.bash - completion for bash: goes to /usr/share/bash-completion/completions/mnefs
+
+_mnefs_checkpoints() {
+	mnefs "$@" checkpoint list --json 2>/dev/null |
+		sed -n 's/.*"name": *"\([^"\\]*\)".*/\1/p'
+}
+
+_mnefs_tables() {
+	local root
+	root=$(mnefs "$@" status --json 2>/dev/null |
+		sed -n 's/.*"mount": *"\([^"\\]*\)".*/\1/p')
+	[[ $root ]] && (cd "$root" 2>/dev/null && printf '%s\n' */)
+}
+
+_mnefs() {
+	local cur=$2 prev=$3 verb='' sub='' i
+	local -a at=()
+	local commands='mount umount init status df checkpoint ck check version help'
+	local globals='-C --at --json -q --quiet -v --verbose --no-color -h --help -V --version
+		--list-commands'
+	local mount='ro rw create ctl=hidden ctl=visible ctl=off sync= sync=commit sync=off commit=
+		cplinks=on cplinks=off allow_other debug noexec nosuid nodev noatime nodiratime'
+
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		case ${COMP_WORDS[i]} in
+		-C | --at)
+			at=(-C "${COMP_WORDS[++i]}")
+			;;
+		-*) ;;
+		*)
+			if [[ -z $verb ]]; then
+				verb=${COMP_WORDS[i]}
+			elif [[ -z $sub ]]; then
+				sub=${COMP_WORDS[i]}
+			fi
+			;;
+		esac
+	done
+
+	local words=''
+	case $prev in
+	-C | --at)
+		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+		return
+		;;
+	-o | --options)
+		local head=''
+		[[ $cur == *,* ]] && head=${cur%,*},
+		mapfile -t COMPREPLY < <(compgen -P "$head" -W "$mount" -- "${cur##*,}")
+		compopt -o nospace
+		return
+		;;
+	-t | --table)
+		mapfile -t COMPREPLY < <(compgen -W "$(_mnefs_tables "${at[@]}")" -- "$cur")
+		return
+		;;
+	esac
+
+	case $verb in
+	'') words="$commands $globals -o --options -f --foreground -d --debug -s --single" ;;
+	checkpoint | ck)
+		case $sub in
+		create) words="-t --table $globals" ;;
+		drop) words="-n --dry-run $globals $(_mnefs_checkpoints "${at[@]}")" ;;
+		show | rename) words="$globals $(_mnefs_checkpoints "${at[@]}")" ;;
+		list) words=$globals ;;
+		*) words='create list show drop rename' ;;
+		esac
+		;;
+	check) words="--repair --fast $globals" ;;
+	help) words="$commands paths errors recipes" ;;
+	init | umount | status | df | version) words=$globals ;;
+	*) words="-o --options -f --foreground -d --debug -s --single $globals" ;;
+	esac
+
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+	case $verb in
+	'' | mount | umount | init | check | */*)
+		[[ $cur == -* ]] || mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -d -- "$cur")
+		;;
+	esac
+}
+
+complete -o filenames -F _mnefs mnefs
