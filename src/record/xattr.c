@@ -33,7 +33,7 @@ int mne_xattrs_next(MneSlice list, size_t *io_at, MneSlice *out_name,
 
 int mne_xattrs_get(MneSlice list, MneSlice name, MneSlice *out_value)
 {
-	MneSlice found, value;
+	MneSlice found = MNE_SLICE_EMPTY, value = MNE_SLICE_EMPTY;
 	size_t at = 0;
 
 	for (;;) {
@@ -58,7 +58,7 @@ static void add_pair(GByteArray *to, MneSlice name, MneSlice value)
 GByteArray *mne_xattrs_with(MneSlice list, MneSlice name, MneSlice value)
 {
 	GByteArray *to = g_byte_array_new();
-	MneSlice found, old;
+	MneSlice found = MNE_SLICE_EMPTY, old = MNE_SLICE_EMPTY;
 	bool placed = value.data == NULL;
 	size_t at = 0;
 

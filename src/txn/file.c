@@ -79,22 +79,19 @@ void mne_file_copy_node(MneFile *file, MneNode *out)
 
 void mne_file_adopt(MneFile *file, const MneNode *node)
 {
-	MneNode mine = file->node;
-
 	mne_lock_assert_held(&file->lock);
 	if (!file->dirty) {
 		set_node(file, node);
 		return;
 	}
-	/* Uncommitted writes stay ours; who and what it is, comes from the commit. */
-	mne_node_copy(node, &file->node);
-	file->node.content = MNE_SLICE_EMPTY;
-	file->node.size = mine.size;
-	file->node.data = mine.data;
-	file->node.stored = mine.stored;
-	file->node.mtime = mine.mtime;
-	file->node.atime = mine.atime;
-	g_clear_pointer(&mine.value, g_bytes_unref);
+	/* What is uncommitted stays: bytes, times, mode, owner, attributes.  Its names are
+	 * what others commit. */
+	file->node.seq = node->seq;
+	file->node.version = node->version;
+	file->node.nlink = node->nlink;
+	file->node.flags |= node->flags & MNE_NODE_LINKED;
+	file->node.ctime = node->ctime;
+	file->committed_mtime = node->mtime;
 }
 
 static int require_regular(const MneNode *node)

@@ -63,6 +63,20 @@ static int settle_open(MneStore *store, const MneSpot *spot)
 	return file ? mne_file_commit(file) : 0;
 }
 
+static int settle_all(const Rename *r)
+{
+	MNE_TRY(settle_open(r->store, r->from));
+	return is_exchange(r) ? settle_open(r->store, r->to) : settle(r->store, r->to);
+}
+
+static bool is_waiting(MneStore *store, const MneSpot *spot)
+{
+	g_autoptr(MneFile) waiting = mne_files_find_name(store->files, spot->table,
+							 spot->dir, spot->name);
+
+	return waiting != NULL;
+}
+
 static int load(Rename *r)
 {
 	int err;
@@ -145,11 +159,14 @@ static int build(Rename *r, MneCommit *commit)
 	return mne_entry_move(commit, &r->source, r->to);
 }
 
+/* -EAGAIN: a file was created at one of the names since they were settled. */
 static int rename_gated(Rename *r)
 {
 	g_auto(MneCommit) commit = { 0 };
 
 	MNE_TRY(mne_commit_begin(r->store, &commit));
+	if (is_waiting(r->store, r->from) || is_waiting(r->store, r->to))
+		return -EAGAIN;
 	MNE_TRY(load(r));
 	MNE_TRY(check_target(r));
 	if (r->target.found && r->target.node.rec == r->source.node.rec)
@@ -169,6 +186,7 @@ int mne_rename(MneStore *store, const MneSpot *from, const MneSpot *to, unsigned
 	       uint64_t *out_moved, uint64_t *out_other)
 {
 	g_auto(Rename) r = { .store = store, .from = from, .to = to, .flags = flags };
+	int err;
 
 	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE) ||
 	    flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
@@ -178,9 +196,11 @@ int mne_rename(MneStore *store, const MneSpot *from, const MneSpot *to, unsigned
 	if (from->name.len > MNE_NAME_MAX || to->name.len > MNE_NAME_MAX)
 		return -ENAMETOOLONG;
 
-	MNE_TRY(settle_open(store, from));
-	MNE_TRY(settle(store, to));
-	MNE_TRY(rename_gated(&r));
+	do {
+		MNE_TRY(settle_all(&r));
+		err = rename_gated(&r);
+	} while (err == -EAGAIN);
+	MNE_TRY(err);
 	*out_moved = r.source.node.rec;
 	*out_other = r.target.found ? r.target.node.rec : 0;
 	return 0;

@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# fail_sweep.py - the n-th call to the engine or to the blob store fails, or kills
+#
+# A fixed sequence of changes, each one commit, is run once without faults to learn the
+# state after each step.  Then it is run for every n with a fault at the n-th call, until
+# n is beyond the last.  After each: remount, compare, check.  The state must be that
+# after some step: not before the last one that was made durable, and not after the first
+# one that failed.
+
+import os
+import shutil
+
+import pytest
+
+from harness import MountFailed, fsync_path, tree
+
+MOST = 400
+
+
+def durable(m):
+    fsync_path(m.path / "t")
+
+
+def write(path, content, flags=os.O_WRONLY | os.O_CREAT | os.O_TRUNC):
+    """As a careful program does: an error at close counts."""
+    fd = os.open(path, flags, 0o644)
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(fd, view) :]
+    finally:
+        os.close(fd)
+
+
+def in_place(path, at, content):
+    fd = os.open(path, os.O_RDWR)
+    try:
+        os.pwrite(fd, content, at)
+    finally:
+        os.close(fd)
+
+
+BIG = bytes(range(250)) * 1200
+
+# (is it durable on return?, what to do)
+STEPS = [
+    (False, lambda m: write(m.table / "small", b"small")),
+    (False, lambda m: write(m.table / "big", BIG)),
+    (False, lambda m: (m.table / "dir").mkdir()),
+    (True, durable),
+    (False, lambda m: os.rename(m.table / "small", m.table / "dir/small")),
+    (False, lambda m: os.link(m.table / "dir/small", m.table / "link")),
+    (False, lambda m: os.setxattr(m.table / "link", "user.a", b"x" * 3000)),
+    (True, lambda m: m.checkpoint("c")),
+    (False, lambda m: write(m.table / "old", b"overwritten")),
+    (False, lambda m: in_place(m.table / "big", 100_000, b"X" * 150_000)),
+    (False, lambda m: os.truncate(m.table / "big", 120_000)),
+    (False, lambda m: os.unlink(m.table / "old big")),
+    (True, durable),
+    (True, lambda m: m.checkpoint("d", "t")),
+    (False, lambda m: os.unlink(m.table / "link")),
+    (False, lambda m: m.drop("c")),
+    (False, lambda m: (m.path / "u").mkdir()),
+    (False, lambda m: os.rename(m.path / "u", m.path / "v")),
+    (True, durable),
+    (False, lambda m: os.symlink("x" * 2000, m.table / "s")),
+    (False, lambda m: write(m.table / "log", b"more", os.O_WRONLY | os.O_APPEND)),
+]
+
+
+def state_of(m):
+    def attributes(path):
+        try:
+            return os.getxattr(path, "user.a")
+        except OSError:
+            return None
+
+    return (
+        tree(m.path),
+        attributes(m.table / "link"),
+        {name: tree(m.checkpoints / name) for name in sorted(os.listdir(m.checkpoints))},
+    )
+
+
+@pytest.fixture
+def base(mount, store, tmp_path):
+    """A store with something in it, and the states after every step."""
+    with mount() as m:
+        m.table.mkdir()
+        write(m.table / "old", b"old")
+        write(m.table / "old big", BIG)
+        write(m.table / "log", b"log ")
+        m.checkpoint("first")
+    base = tmp_path / "base"
+    shutil.copytree(store, base)
+    with mount() as m:
+        states = [state_of(m)]
+        for _, step in STEPS:
+            step(m)
+            states.append(state_of(m))
+    return base, states
+
+
+def run_steps(m):
+    """How many steps went well, and how many of them last."""
+    done = lasting = 0
+    for is_durable, step in STEPS:
+        try:
+            step(m)
+        except OSError:
+            break
+        done += 1
+        if is_durable:
+            lasting = done
+    return done, lasting
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "fault", ["kv-fail", "blob-fail", "kv-kill", "kv-kill-after", "blob-kill"]
+)
+def test_after_any_fault_the_store_is_as_after_some_step(fault, base, mount, store, check):
+    image, states = base
+    kills = "kill" in fault
+    for nth in range(1, MOST):
+        shutil.rmtree(store)
+        shutil.copytree(image, store)
+        done = lasting = 0
+        fired = True
+        env = {"MNE_DEBUG": f"{fault}={nth}", "G_MESSAGES_DEBUG": None}
+        try:
+            m = mount(env=env)
+        except MountFailed as failed:
+            assert failed.returncode is not None, f"{fault}={nth}: hangs at mount"
+            if kills:
+                assert failed.returncode == -9, f"{fault}={nth}: {failed}"
+            else:
+                assert 0 < failed.returncode < 10, f"{fault}={nth}: {failed}"
+        else:
+            m.expect_log(".")
+            done, lasting = run_steps(m)
+            if kills and done < len(STEPS):
+                assert m.wait_killed() == -9, f"{fault}={nth}"
+            else:
+                assert m.is_alive(), f"{fault}={nth}: the daemon died"
+                m.unmount(check=False)
+                code = m.process.returncode
+                assert code in ((0, -9) if kills else (0, 1)), f"{fault}={nth}: {code}"
+                fired = code == -9 if kills else m.was_injected()
+        try:
+            compare(mount, states, done, lasting)
+            check()
+        except (AssertionError, MountFailed) as error:
+            raise AssertionError(f"{fault}={nth}, {done} steps done: {error}") from error
+        if not fired:
+            assert done == len(STEPS)
+            break
+    else:
+        pytest.fail("the faults never end")
+    assert nth > 1, "no fault ever fired"
+
+
+def compare(mount, states, done, lasting):
+    with mount(create=False) as m:
+        found = state_of(m)
+    last = min(done + 1, len(states) - 1)
+    allowed = states[lasting : last + 1]
+    assert found in allowed, (
+        f"in none of the states after steps {lasting} to {last};"
+        f" it is that after {[n for n, s in enumerate(states) if s == found]}:"
+        f" {summary(found)}"
+    )
+
+
+def summary(state):
+    def short(there):
+        return {k: (*v[:-1], v[-1][:10], len(v[-1])) if len(v) > 1 else v
+                for k, v in there.items()}
+
+    return short(state[0]), state[1] and len(state[1]), {
+        n: short(s) for n, s in state[2].items()
+    }
+
+
+@pytest.mark.timeout(300)
+def test_a_failed_write_is_reported_once_at_the_latest_at_fsync(mount):
+    """Whatever call fails: write, close or fsync says so, or nothing was lost."""
+    for nth in range(1, MOST):
+        try:
+            m = mount(env={"MNE_DEBUG": f"blob-fail={nth}"}, at=f"mnt-{nth}")
+        except MountFailed:
+            continue
+        m.expect_log(".")
+        told = False
+        data = os.urandom(3_000_000)
+        try:
+            m.table.mkdir(exist_ok=True)
+            fd = os.open(m.table / f"f{nth}", os.O_CREAT | os.O_WRONLY)
+            try:
+                for at in range(0, len(data), 65536):
+                    os.write(fd, data[at : at + 65536])
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+        except OSError:
+            told = True
+        m.unmount(check=False)
+        fired = m.was_injected()
+        with mount() as again:
+            if not told:
+                assert (again.table / f"f{nth}").read_bytes() == data
+        if not fired:
+            return

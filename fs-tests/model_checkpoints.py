@@ -1,0 +1,554 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# model_checkpoints.py - a state machine that does anything, against a dict that knows
+#
+# The model is a tree of plain objects; a checkpoint is a deep copy of it.  Hypothesis
+# chooses what happens next, and when a difference turns up, it looks for the shortest
+# way there.  After kill -9 the store must be in a state that is allowed:
+#
+#	killed after fsync	exactly the state of the model
+#	killed at any time	a state that the model had since the last fsync or the
+#				last checkpoint, or has now: a prefix of the commits
+#
+# Runs for --model-seconds (default 60), whole examples at a time, each with a new store.
+
+import copy
+import errno
+import os
+import shutil
+import time
+from pathlib import Path
+
+import hypothesis.strategies as st
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+import pytest
+
+from harness import RENAME_EXCHANGE, fsync_path, renameat2
+
+TABLES = ["t", "u"]
+NAMES = ["a", "b", "c", "d"]
+SIZES = [0, 1, 7, 1000, 3000, 5000, 70_000, 300_000]
+# Hypothesis makes the first ten of a run small.
+BATCH = 25
+XATTRS = ["user.one", "user.two"]
+
+
+class File:
+    def __init__(self):
+        self.data = bytearray()
+        self.xattrs = {}
+
+
+class Dir:
+    def __init__(self):
+        self.entries = {}
+        self.xattrs = {}
+
+
+def freeze(node):
+    """A value that compares."""
+    xattrs = tuple(sorted(node.xattrs.items()))
+    if isinstance(node, File):
+        return ("file", bytes(node.data), xattrs)
+    inside = {name: freeze(child) for name, child in node.entries.items()}
+    return ("dir", tuple(sorted(inside.items())), xattrs)
+
+
+def frozen_disk(path):
+    """The same of what is on the mount."""
+    names = os.listxattr(path) if not path.name.startswith(".") else []
+    xattrs = tuple(sorted((n, os.getxattr(path, n)) for n in names))
+    if path.is_dir():
+        inside = {name: frozen_disk(path / name) for name in os.listdir(path)}
+        return ("dir", tuple(sorted(inside.items())), xattrs)
+    data = path.read_bytes()
+    assert len(data) == path.stat().st_size
+    return ("file", data, xattrs)
+
+
+def describe(value, depth=0):
+    """Short enough to read in a failure."""
+    kind, inside, xattrs = value
+    if kind == "file":
+        return f"{len(inside)} bytes {bytes(inside[:8])!r} {xattrs or ''}"
+    lines = [
+        "  " * depth + f"{name}: {describe(child, depth + 1)}" for name, child in inside
+    ]
+    return f"dir {xattrs or ''}\n" + "\n".join(lines)
+
+
+@st.composite
+def paths(draw, min_depth=1, max_depth=3):
+    depth = draw(st.integers(min_depth, max_depth))
+    return "/".join(draw(st.sampled_from(NAMES)) for _ in range(depth))
+
+
+tables = st.sampled_from(TABLES)
+sizes = st.sampled_from(SIZES)
+
+
+class Machine(RuleBasedStateMachine):
+    mount = None  # set by the test: path of the store -> Mount
+    top = None
+    check = None
+    number = 0
+
+    @initialize()
+    def start(self):
+        type(self).number += 1
+        self.here = Path(self.top) / f"store-{self.number}"
+        self.root = Dir()
+        self.checkpoints = {}
+        self.byte = 0
+        self.m = None
+        self.up()
+        for name in TABLES:
+            (self.m.path / name).mkdir()
+            self.root.entries[name] = Dir()
+        self.durable()
+        fsync_path(self.m.path / "t")
+
+    def up(self):
+        self.m = type(self).mount(self.here)
+
+    # what a prefix may be
+
+    def state(self):
+        return (
+            freeze(self.root),
+            {n: freeze(c) for n, c in self.checkpoints.items()},
+        )
+
+    def durable(self):
+        """What is so now is so after any crash: fsync, a new checkpoint, unmount."""
+        self.allowed = []
+        self.changed()
+
+    def changed(self):
+        self.allowed.append((copy.deepcopy(self.root), copy.deepcopy(self.checkpoints)))
+
+    # the tree
+
+    def find(self, table, path):
+        """(parent, name, node or None), or None if there is no such parent."""
+        node = self.root.entries[table]
+        *middle, name = path.split("/")
+        for part in middle:
+            node = node.entries.get(part)
+            if not isinstance(node, Dir):
+                return None
+        return node, name, node.entries.get(name)
+
+    def disk(self, table, path=""):
+        return self.m.path / table / path
+
+    def do(self, expected, action):
+        """action() must end with this errno; 0: well."""
+        try:
+            action()
+        except OSError as error:
+            got = error.errno
+        else:
+            got = 0
+        if not isinstance(expected, tuple):
+            expected = (expected,)
+        names = [errno.errorcode.get(e, e) for e in expected]
+        assert got in expected, f"expected {names}, got {errno.errorcode.get(got, got)}"
+        return got == 0
+
+    def missing(self, table, path):
+        """What a path without a parent answers."""
+        node = self.root.entries[table]
+        for part in path.split("/")[:-1]:
+            node = node.entries.get(part)
+            if node is None:
+                return errno.ENOENT
+            if isinstance(node, File):
+                return errno.ENOTDIR
+        raise AssertionError
+
+    def content(self, size):
+        self.byte = self.byte % 250 + 1
+        return bytes([self.byte]) * size
+
+    # files
+
+    @rule(table=tables, path=paths(), size=sizes)
+    def write(self, table, path, size):
+        found = self.find(table, path)
+        data = self.content(size)
+
+        def act():
+            self.disk(table, path).write_bytes(data)
+
+        if not found:
+            return self.do(self.missing(table, path), act)
+        parent, name, node = found
+        if isinstance(node, Dir):
+            return self.do(errno.EISDIR, act)
+        self.do(0, act)
+        if node is None:
+            node = parent.entries[name] = File()
+        node.data[:] = data
+        self.changed()
+
+    def existing(self, table, path, kind):
+        found = self.find(table, path)
+        return found[2] if found and isinstance(found[2], kind) else None
+
+    @rule(table=tables, path=paths(), size=sizes)
+    def append(self, table, path, size):
+        node = self.existing(table, path, File)
+        if not node:
+            return
+        data = self.content(size)
+        with open(self.disk(table, path), "ab", buffering=0) as file:
+            file.write(data)
+        node.data += data
+        self.changed()
+
+    @rule(table=tables, path=paths(), at=sizes, size=sizes)
+    def overwrite(self, table, path, at, size):
+        node = self.existing(table, path, File)
+        if not node or not size:
+            return
+        data = self.content(size)
+        with open(self.disk(table, path), "r+b", buffering=0) as file:
+            os.pwrite(file.fileno(), data, at)
+        node.data.extend(bytes(max(0, at - len(node.data))))
+        node.data[at : at + size] = data
+        self.changed()
+
+    @rule(table=tables, path=paths(), size=sizes)
+    def truncate(self, table, path, size):
+        node = self.existing(table, path, File)
+        if not node:
+            return
+        os.truncate(self.disk(table, path), size)
+        node.data[:] = node.data[:size] + bytes(max(0, size - len(node.data)))
+        self.changed()
+
+    @rule(table=tables, path=paths(), size=sizes)
+    def checkpoint_while_writing(self, table, path, size):
+        """The file is in the checkpoint as it was before, or not at all."""
+        node = self.existing(table, path, File)
+        if not node or "w" in self.checkpoints:
+            return
+        data = self.content(size)
+        fd = os.open(self.disk(table, path), os.O_WRONLY | os.O_TRUNC)
+        try:
+            os.write(fd, data)
+            self.m.checkpoint("w")
+        finally:
+            os.close(fd)
+        self.checkpoints["w"] = copy.deepcopy(self.root)
+        self.durable()
+        node.data[:] = data
+        self.changed()
+
+    # names
+
+    @rule(table=tables, path=paths())
+    def mkdir(self, table, path):
+        found = self.find(table, path)
+
+        def act():
+            self.disk(table, path).mkdir()
+
+        if not found:
+            return self.do(self.missing(table, path), act)
+        parent, name, node = found
+        if self.do(errno.EEXIST if node else 0, act):
+            parent.entries[name] = Dir()
+            self.changed()
+
+    @rule(table=tables, path=paths())
+    def rmdir(self, table, path):
+        found = self.find(table, path)
+
+        def act():
+            self.disk(table, path).rmdir()
+
+        if not found:
+            return self.do(self.missing(table, path), act)
+        parent, name, node = found
+        expected = 0
+        if node is None:
+            expected = errno.ENOENT
+        elif isinstance(node, File):
+            expected = errno.ENOTDIR
+        elif node.entries:
+            expected = errno.ENOTEMPTY
+        if self.do(expected, act):
+            del parent.entries[name]
+            self.changed()
+
+    @rule(table=tables, path=paths())
+    def unlink(self, table, path):
+        found = self.find(table, path)
+
+        def act():
+            self.disk(table, path).unlink()
+
+        if not found:
+            return self.do(self.missing(table, path), act)
+        parent, name, node = found
+        expected = 0
+        if node is None:
+            expected = errno.ENOENT
+        elif isinstance(node, Dir):
+            expected = errno.EISDIR
+        if self.do(expected, act):
+            del parent.entries[name]
+            self.changed()
+
+    @rule(table=tables, path=paths())
+    def rm_r(self, table, path):
+        node = self.existing(table, path, Dir)
+        if not node:
+            return
+        shutil.rmtree(self.disk(table, path))
+        parent, name, _ = self.find(table, path)
+        del parent.entries[name]
+        # many commits, the states between which the model does not know
+        fsync_path(self.m.path / "t")
+        self.durable()
+
+    @rule(table=tables, old=paths(), other=tables, new=paths())
+    def rename(self, table, old, other, new):
+        source, target = self.find(table, old), self.find(other, new)
+        if not source or not target or source[2] is None:
+            return
+
+        def act():
+            os.rename(self.disk(table, old), self.disk(other, new))
+
+        if table != other:
+            return self.do(errno.EXDEV, act)
+        expected = 0
+        node, there = source[2], target[2]
+        if new.startswith(old + "/"):
+            expected = (errno.EINVAL,)
+        elif old.startswith(new + "/"):
+            expected = (errno.ENOTEMPTY, errno.EEXIST)
+        elif there is not None and there is not node:
+            if isinstance(node, Dir) and isinstance(there, File):
+                expected = errno.ENOTDIR
+            elif isinstance(node, File) and isinstance(there, Dir):
+                expected = errno.EISDIR
+            elif isinstance(there, Dir) and there.entries:
+                expected = (errno.ENOTEMPTY, errno.EEXIST)
+        if expected and isinstance(node, File) and expected == (errno.EINVAL,):
+            expected = errno.ENOTDIR
+        if expected and not isinstance(expected, tuple):
+            expected = (expected,)
+        if expected and old.startswith(new + "/") and isinstance(node, File):
+            expected = (*expected, errno.EISDIR)
+        if self.do(expected, act) and there is not node:
+            del source[0].entries[source[1]]
+            target[0].entries[target[1]] = node
+            self.changed()
+
+    @rule(table=tables, old=paths(), new=paths())
+    def exchange(self, table, old, new):
+        a, b = self.find(table, old), self.find(table, new)
+        if not a or not b or a[2] is None or b[2] is None:
+            return
+        if (new + "/").startswith(old + "/") or (old + "/").startswith(new + "/"):
+            return
+        renameat2(self.disk(table, old), self.disk(table, new), RENAME_EXCHANGE)
+        a[0].entries[a[1]], b[0].entries[b[1]] = b[2], a[2]
+        self.changed()
+
+    @rule(table=tables, old=paths(), new=paths())
+    def link(self, table, old, new):
+        source, target = self.find(table, old), self.find(table, new)
+        if not source or not target or not isinstance(source[2], File):
+            return
+
+        def act():
+            os.link(self.disk(table, old), self.disk(table, new))
+
+        if self.do(errno.EEXIST if target[2] else 0, act):
+            target[0].entries[target[1]] = source[2]
+            self.changed()
+
+    @rule(table=tables, path=paths(), name=st.sampled_from(XATTRS), size=sizes)
+    def setxattr(self, table, path, name, size):
+        found = self.find(table, path)
+        if not found or not found[2]:
+            return
+        value = self.content(min(size, 5000))
+        os.setxattr(self.disk(table, path), name, value)
+        found[2].xattrs[name] = value
+        self.changed()
+
+    @rule(table=tables, path=paths(), name=st.sampled_from(XATTRS))
+    def removexattr(self, table, path, name):
+        found = self.find(table, path)
+        if not found or not found[2]:
+            return
+
+        def act():
+            os.removexattr(self.disk(table, path), name)
+
+        if self.do(0 if name in found[2].xattrs else errno.ENODATA, act):
+            del found[2].xattrs[name]
+            self.changed()
+
+    # checkpoints
+
+    @rule(name=st.sampled_from(["1", "2", "3", "4", "5"]))
+    def checkpoint(self, name):
+        expected = errno.EEXIST if name in self.checkpoints else 0
+        if self.do(expected, lambda: self.m.checkpoint(name)):
+            self.checkpoints[name] = copy.deepcopy(self.root)
+            self.durable()
+
+    @rule(name=st.sampled_from(["one"]), table=tables)
+    def checkpoint_of_one_table(self, name, table):
+        expected = errno.EEXIST if name in self.checkpoints else 0
+        if self.do(expected, lambda: self.m.checkpoint(name, table)):
+            only = copy.deepcopy(self.root)
+            only.entries = {table: only.entries[table]}
+            self.checkpoints[name] = only
+            self.durable()
+
+    @rule(name=st.sampled_from(["1", "2", "3", "4", "5", "w", "one"]))
+    def drop(self, name):
+        expected = 0 if name in self.checkpoints else errno.ENOENT
+        if self.do(expected, lambda: self.m.drop(name)):
+            del self.checkpoints[name]
+            self.changed()
+
+    @rule(old=st.sampled_from(["1", "2"]), new=st.sampled_from(["3", "4"]))
+    def rename_checkpoint(self, old, new):
+        if old not in self.checkpoints:
+            return
+        there = new in self.checkpoints
+        expected = (errno.EEXIST, errno.ENOTEMPTY) if there else 0
+
+        def act():
+            os.rename(self.m.checkpoints / old, self.m.checkpoints / new)
+
+        if self.do(expected, act):
+            self.checkpoints[new] = self.checkpoints.pop(old)
+            self.changed()
+
+    # ends and beginnings
+
+    @rule()
+    def compare(self):
+        state, checkpoints = self.state()
+        assert self.differs(state, self.m.path) is None
+        assert sorted(os.listdir(self.m.checkpoints)) == sorted(checkpoints)
+        for name, then in checkpoints.items():
+            assert self.differs(then, self.m.checkpoints / name) is None, name
+
+    def differs(self, expected, path):
+        """None, or what is different, for people."""
+        found = ("dir", tuple(sorted(self.tables_of(path).items())), ())
+        expected = (expected[0], expected[1], ())
+        if found == expected:
+            return None
+        return f"\nexpected {describe(expected)}\nfound {describe(found)}"
+
+    def tables_of(self, path):
+        return {name: frozen_disk(path / name) for name in os.listdir(path)}
+
+    @rule()
+    def remount(self):
+        self.m.unmount()
+        self.up()
+        self.durable()
+        self.compare()
+
+    @rule(table=tables)
+    def fsync(self, table):
+        fsync_path(self.m.path / table)
+        self.durable()
+
+    @rule()
+    def kill_after_fsync(self):
+        fsync_path(self.m.path / "t")
+        self.durable()
+        self.m.crash()
+        self.up()
+        self.compare()
+
+    @rule()
+    def kill_at_any_time(self):
+        self.m.crash()
+        self.up()
+        names = set(os.listdir(self.m.checkpoints))
+        for root, checkpoints in reversed(self.allowed):
+            if names != set(checkpoints) or self.differs(freeze(root), self.m.path):
+                continue
+            self.root, self.checkpoints = copy.deepcopy((root, checkpoints))
+            break
+        else:
+            found = self.differs(freeze(self.root), self.m.path)
+            raise AssertionError(
+                f"after kill the store is in none of {len(self.allowed)} allowed states;"
+                f" checkpoints {sorted(names)}; against the last one: {found}"
+            )
+        self.compare()
+        # What was read after a crash stays so, but is not durable before a barrier.
+        self.durable()
+
+    @precondition(lambda self: self.m is not None)
+    @rule()
+    def check_store(self):
+        self.m.unmount()
+        type(self).check(self.here)
+        self.up()
+        self.durable()
+
+    def teardown(self):
+        if getattr(self, "m", None) is None:
+            return
+        try:
+            self.compare()
+            self.m.unmount()
+            type(self).check(self.here)
+        finally:
+            self.m.dispose()
+            shutil.rmtree(self.here, ignore_errors=True)
+
+
+@pytest.mark.timeout(100_000)
+def test_any_sequence_of_operations_agrees_with_the_model(
+    make_mount, check, tmp_path, request
+):
+    seconds = request.config.getoption("--model-seconds")
+    Machine.mount = staticmethod(
+        lambda store: make_mount(
+            store, tmp_path / "mnt", "create", env={"G_MESSAGES_DEBUG": None}
+        )
+    )
+    Machine.check = staticmethod(check)
+    Machine.top = tmp_path
+    deadline = time.monotonic() + seconds
+    examples = 0
+    while time.monotonic() < deadline:
+        run_state_machine_as_test(
+            Machine,
+            settings=settings(
+                max_examples=BATCH,
+                stateful_step_count=60,
+                deadline=None,
+                database=None,
+                print_blob=True,
+                phases=[Phase.generate, Phase.shrink],
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+        examples += BATCH
+    print(f"{examples} examples, {Machine.number} stores")

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cli/main.c - the command table
+ *
+ * Usage, help, --list-commands, the parser and the tests of manual and completion all
+ * read this table: it cannot drift from itself.
+ */
+#define G_LOG_DOMAIN "mne-cli"
+
+#include "config.h"
+
+#include "cli/args.h"
+#include "cli/cli.h"
+#include "cli/say.h"
+#include "cli/usage.h"
+#include "util/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NO_MORE                   \
+	{                         \
+		"", 0, NULL, NULL \
+	}
+
+static const MneOption global_options[] = {
+	{ "at", 'C', "MNT", "the mount to work on; else the one we stand in" },
+	{ "json", 0, NULL, "print JSON: one object, or one object a line" },
+	{ "quiet", 'q', NULL, "say only what went wrong" },
+	{ "verbose", 'v', NULL, "say more" },
+	{ "no-color", 0, NULL, "plain text, as with NO_COLOR set or TERM=dumb" },
+	{ "help", 'h', NULL, "show help" },
+	{ "version", 'V', NULL, "show the version" },
+	{ "list-commands", 0, NULL, "list commands and options, for completion" },
+	NO_MORE,
+};
+
+static const MneOption no_options[] = { NO_MORE };
+
+static const MneOption mount_options[] = {
+	{ "options", 'o', "OPT,...", "mount options; see mnefs(1)" },
+	{ "foreground", 'f', NULL, "stay in the foreground" },
+	{ "debug", 'd', NULL, "log every request; stay in the foreground" },
+	{ "single", 's', NULL, "one thread" },
+	NO_MORE,
+};
+
+/* As mount(8) calls its helpers. */
+static const MneOption helper_options[] = {
+	{ "options", 'o', "OPT,...", "mount options" },
+	{ "fake", 'f', NULL, "do everything but mount" },
+	{ "no-mtab", 'n', NULL, "ignored" },
+	{ "sloppy", 's', NULL, "ignored" },
+	{ "namespace", 'N', "NS", "ignored" },
+	{ "type", 't', "TYPE", "ignored" },
+	NO_MORE,
+};
+
+static const MneCommand helper = {
+	"mount",        "STORE MNT",         2, 2, "Mount, for mount(8)",
+	helper_options, mne_cmd_mount_helper
+};
+
+static const MneOption check_options[] = {
+	{ "repair", 0, NULL, "mend what can be mended" },
+	{ "fast", 0, NULL, "do not read the files' bytes" },
+	NO_MORE,
+};
+
+static const MneOption create_options[] = {
+	{ "table", 't', "TABLE", "cover this table only; may be repeated" },
+	NO_MORE,
+};
+
+static const MneOption drop_options[] = {
+	{ "dry-run", 'n', NULL, "say what would be dropped" },
+	NO_MORE,
+};
+
+enum { MANY = 10000 };
+
+static const MneCommand commands[] = {
+	{ "mount", "STORE MNT", 2, 2, "Mount a store (the word mount may be left out)",
+	  mount_options, mne_cmd_mount },
+	{ "umount", "[MNT]", 0, 1, "Unmount, and wait until the store is released",
+	  no_options, mne_cmd_umount },
+	{ "init", "STORE", 1, 1, "Make an empty store in an absent or empty directory",
+	  no_options, mne_cmd_init },
+	{ "status", "", 0, 0, "Show what is mounted, and how it does", no_options,
+	  mne_cmd_status },
+	{ "df", "", 0, 0, "Show the space used and free", no_options, mne_cmd_df },
+	{ "checkpoint create", "[NAME]", 0, 1,
+	  "Freeze this moment of all tables; without NAME it is named by the time",
+	  create_options, mne_cmd_ckpt_create },
+	{ "checkpoint list", "", 0, 0, "List the checkpoints, oldest first", no_options,
+	  mne_cmd_ckpt_list },
+	{ "checkpoint show", "NAME", 1, 1, "Show one checkpoint", no_options,
+	  mne_cmd_ckpt_show },
+	{ "checkpoint drop", "NAME...", 1, MANY, "Give checkpoints up", drop_options,
+	  mne_cmd_ckpt_drop },
+	{ "checkpoint rename", "OLD NEW", 2, 2, "Give a checkpoint another name",
+	  no_options, mne_cmd_ckpt_rename },
+	{ "check", "STORE", 1, 1, "Verify a store that is not mounted", check_options,
+	  mne_cmd_check },
+	{ "version", "", 0, 0, "Show the version", no_options, mne_cmd_version },
+	{ "help", "[COMMAND|TOPIC]", 0, 2,
+	  "Explain a command, or one of: paths, errors, recipes", no_options,
+	  mne_cmd_help },
+	{ NULL, NULL, 0, 0, NULL, no_options, NULL },
+};
+
+const MneCommand *mne_commands(void)
+{
+	return commands;
+}
+
+const MneCommand *mne_mount_helper(void)
+{
+	return &helper;
+}
+
+const MneOption *mne_global_options(void)
+{
+	return global_options;
+}
+
+static bool wants_color(void)
+{
+	const char *term = g_getenv("TERM");
+	const char *no_color = g_getenv("NO_COLOR");
+
+	return isatty(STDOUT_FILENO) && !(no_color && *no_color) && term && *term &&
+	       strcmp(term, "dumb") != 0;
+}
+
+static MneExit run(MneCli *cli, int argc, char **argv)
+{
+	switch (mne_args_parse(cli, argc, argv)) {
+	case MNE_ARGS_RUN: return cli->command->run(cli);
+	case MNE_ARGS_VERSION: return mne_cmd_version(cli);
+	case MNE_ARGS_LIST: mne_usage_list(); return MNE_EXIT_OK;
+	case MNE_ARGS_WRONG: return MNE_EXIT_USAGE;
+	case MNE_ARGS_HELP: break;
+	}
+	if (cli->command)
+		mne_usage_command(cli->command);
+	else
+		mne_usage_full();
+	return MNE_EXIT_OK;
+}
+
+int main(int argc, char **argv)
+{
+	MneCli cli = { .color = wants_color() };
+	MneExit status;
+
+	mne_log_init();
+	status = run(&cli, argc, argv);
+	mne_args_clear(&cli);
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		mne_say_error("cannot write the result: %s", g_strerror(errno));
+		return MNE_EXIT_FAILED;
+	}
+	return status;
+}

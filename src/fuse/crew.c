@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fuse/crew.c - threads for what takes long
+ */
+#define G_LOG_DOMAIN "mne-fuse"
+
+#include "config.h"
+
+#include "fuse/crew.h"
+
+#include "fuse/loop.h"
+#include "fuse/reply.h"
+#include "fuse/wire.h"
+#include "util/lock.h"
+
+struct MneCrew {
+	MneMount *mount; /* borrowed */
+	unsigned max_threads;
+	MneLock lock;
+	MneCond came;
+	GQueue tasks; /* of MneTask, owned */
+	GArray *threads; /* pthread_t */
+	unsigned idle;
+	bool stopping;
+};
+
+static void task_free(MneTask *task)
+{
+	g_free(task->name);
+	g_free(task->new_name);
+	g_clear_pointer(&task->bytes, g_bytes_unref);
+	g_free(task);
+}
+
+MneCrew *mne_crew_new(MneMount *mount, unsigned max_threads)
+{
+	MneCrew *crew = g_new0(MneCrew, 1);
+
+	crew->mount = mount;
+	crew->max_threads = max_threads;
+	crew->threads = g_array_new(FALSE, FALSE, sizeof(pthread_t));
+	mne_lock_init(&crew->lock, MNE_RANK_QUEUE);
+	mne_cond_init(&crew->came);
+	g_queue_init(&crew->tasks);
+	return crew;
+}
+
+static MneTask *take(MneCrew *crew)
+{
+	MneTask *task;
+
+	MNE_WITH_LOCK(&crew->lock);
+	crew->idle++;
+	while (!crew->stopping && g_queue_is_empty(&crew->tasks))
+		mne_cond_wait(&crew->came, &crew->lock);
+	crew->idle--;
+	task = g_queue_pop_head(&crew->tasks);
+	return task;
+}
+
+/* The kernel may still show bytes of a checkpoint that is gone. */
+static void invalidate_gone(MneMount *mount)
+{
+	g_autoptr(GArray) gone = mne_inodes_take_gone(mount->ns->inodes);
+
+	for (unsigned i = 0; i < gone->len; i++)
+		(void)fuse_lowlevel_notify_inval_inode(
+			mount->session, g_array_index(gone, uint64_t, i), 0, 0);
+}
+
+static void run(MneMount *mount, MneTask *task)
+{
+	bool may_drop = task->may_drop;
+	int64_t took;
+
+	if (task->with_fence)
+		mne_loop_fence(mount->loop);
+	task->run(mount, task);
+	took = g_get_monotonic_time() - task->posted;
+	mne_stats_request(mount->ns->stats, MNE_OP_CREW, (uint64_t)MAX(took, 0) * 1000);
+	if (may_drop)
+		invalidate_gone(mount);
+}
+
+static void *work(void *data)
+{
+	MneCrew *crew = data;
+	MneTask *task;
+
+	while ((task = take(crew))) {
+		run(crew->mount, task);
+		task_free(task);
+	}
+	return NULL;
+}
+
+/* Caller holds the lock. */
+static void add_thread(MneCrew *crew)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, work, crew) == 0)
+		g_array_append_val(crew->threads, thread);
+	else if (crew->threads->len == 0)
+		g_error("cannot start a thread");
+}
+
+static bool enqueue(MneCrew *crew, MneTask *task)
+{
+	MNE_WITH_LOCK(&crew->lock);
+	if (crew->stopping)
+		return false;
+	g_queue_push_tail(&crew->tasks, task);
+	if (g_queue_get_length(&crew->tasks) > crew->idle &&
+	    crew->threads->len < crew->max_threads)
+		add_thread(crew);
+	mne_cond_signal(&crew->came);
+	return true;
+}
+
+void mne_crew_post(MneCrew *crew, const MneTask *task)
+{
+	MneTask *copy = g_memdup2(task, sizeof(*task));
+
+	copy->posted = g_get_monotonic_time();
+	if (enqueue(crew, copy))
+		return;
+	mne_reply_err(copy->req, "unmount", copy->ino, -ESHUTDOWN);
+	task_free(copy);
+}
+
+static void stop(MneCrew *crew)
+{
+	MNE_WITH_LOCK(&crew->lock);
+	crew->stopping = true;
+	mne_cond_broadcast(&crew->came);
+}
+
+void mne_crew_free(MneCrew *crew)
+{
+	stop(crew);
+	for (unsigned i = 0; i < crew->threads->len; i++)
+		pthread_join(g_array_index(crew->threads, pthread_t, i), NULL);
+	g_array_unref(crew->threads);
+	mne_lock_clear(&crew->lock);
+	mne_cond_clear(&crew->came);
+	g_free(crew);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fuse/crew.h - threads for what takes long, so that the readers never wait
+ *
+ * A task answers its request from a thread of the crew; the request stays valid until
+ * then.  Threads are started when they are needed, up to a limit.
+ */
+#pragma once
+
+#include "fuse/mount.h"
+#include "ns/handle.h"
+
+/* What a task may need; copied from the request, which is gone when the handler returns. */
+typedef struct MneTask {
+	void (*run)(MneMount *mount, struct MneTask *task);
+	fuse_req_t req;
+	fuse_ino_t ino;
+	MneInode *inode, *other; /* the kernel holds them until the answer */
+	MneHandle *handle; /* the same */
+	char *name, *new_name; /* owned */
+	GBytes *bytes; /* owned */
+	unsigned flags;
+	MneMake make;
+	bool with_fence; /* run mne_loop_fence() first */
+	bool may_drop; /* a checkpoint may be dropped: tell the kernel afterwards */
+	int64_t posted; /* monotonic microseconds; set by mne_crew_post() */
+} MneTask;
+
+MneCrew *mne_crew_new(MneMount *mount, unsigned max_threads);
+/* Runs what was posted; what is posted meanwhile is answered with ESHUTDOWN. */
+void mne_crew_free(MneCrew *crew);
+
+/* A copy of task is run; it owns what task owns. */
+void mne_crew_post(MneCrew *crew, const MneTask *task);

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fuse/loop.c - the threads that read requests from the kernel and carry them out
+ *
+ * A reader counts its passes; a pass begins before it reads and ends when the request was
+ * carried out.  The fence notes the counts and waits until each has moved.  A reader that
+ * waits for a request is woken by a signal, again and again, because one can come just
+ * before the read begins.
+ */
+#define G_LOG_DOMAIN "mne-fuse"
+
+#include "config.h"
+
+#include "fuse/loop.h"
+
+#include "fuse/wire.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <time.h>
+
+#define WAKE_SIGNAL     SIGUSR2
+#define FIRST_WAIT_NS   20000
+#define LONGEST_WAIT_NS 1000000
+
+typedef struct {
+	MneLoop *loop;
+	pthread_t thread;
+	_Atomic uint64_t passes;
+	_Atomic bool is_reading;
+	_Atomic bool has_ended;
+} Reader;
+
+struct MneLoop {
+	MneMount *mount; /* borrowed */
+	pthread_t owner;
+	_Atomic unsigned running;
+	unsigned n;
+	Reader readers[];
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* False when the connection is gone. */
+static bool pass(Reader *reader, struct fuse_buf *request)
+{
+	MneMount *mount = reader->loop->mount;
+	uint64_t began;
+	unsigned op;
+	int got;
+
+	atomic_fetch_add(&reader->passes, 1);
+	atomic_store_explicit(&reader->is_reading, true, memory_order_relaxed);
+	got = fuse_session_receive_buf(mount->session, request);
+	atomic_store_explicit(&reader->is_reading, false, memory_order_relaxed);
+	if (got == -EINTR || got == -EAGAIN)
+		return true;
+	if (got <= 0)
+		return false;
+
+	began = now_ns();
+	op = mne_wire_opcode(request);
+	fuse_session_process_buf(mount->session, request);
+	mne_stats_request(mount->ns->stats, op, now_ns() - began);
+	return true;
+}
+
+static void *read_requests(void *data)
+{
+	Reader *reader = data;
+	MneLoop *loop = reader->loop;
+	struct fuse_buf request = { .mem = NULL };
+
+	while (!fuse_session_exited(loop->mount->session) && pass(reader, &request))
+		;
+	free(request.mem); /* libfuse allocated it */
+	atomic_store(&reader->has_ended, true);
+	if (atomic_fetch_sub(&loop->running, 1) == 1)
+		pthread_kill(loop->owner, SIGTERM);
+	return NULL;
+}
+
+static void do_nothing(int number)
+{
+	(void)number;
+}
+
+/* Without SA_RESTART: a read that is interrupted returns. */
+static void install_wake_signal(void)
+{
+	struct sigaction action = { .sa_handler = do_nothing };
+
+	sigaction(WAKE_SIGNAL, &action, NULL);
+}
+
+MneLoop *mne_loop_new(MneMount *mount, unsigned readers)
+{
+	MneLoop *loop = g_malloc0(sizeof(MneLoop) + readers * sizeof(Reader));
+
+	install_wake_signal();
+	loop->mount = mount;
+	loop->owner = pthread_self();
+	loop->n = readers;
+	atomic_store(&loop->running, readers);
+	mount->loop = loop;
+	for (unsigned i = 0; i < readers; i++) {
+		loop->readers[i].loop = loop;
+		if (pthread_create(&loop->readers[i].thread, NULL, read_requests,
+				   &loop->readers[i]) != 0)
+			g_error("cannot start a thread");
+	}
+	return loop;
+}
+
+static void wake(Reader *reader)
+{
+	if (atomic_load_explicit(&reader->is_reading, memory_order_relaxed))
+		pthread_kill(reader->thread, WAKE_SIGNAL);
+}
+
+static bool has_moved(Reader *reader, uint64_t from)
+{
+	return atomic_load(&reader->has_ended) || atomic_load(&reader->passes) != from;
+}
+
+static void wait_until_moved(Reader *reader, uint64_t from)
+{
+	struct timespec wait = { 0, FIRST_WAIT_NS };
+
+	while (!has_moved(reader, from)) {
+		wake(reader);
+		nanosleep(&wait, NULL);
+		wait.tv_nsec = MIN(wait.tv_nsec * 2, LONGEST_WAIT_NS);
+	}
+}
+
+void mne_loop_fence(MneLoop *loop)
+{
+	g_autofree uint64_t *from = g_new(uint64_t, loop->n);
+
+	for (unsigned i = 0; i < loop->n; i++)
+		from[i] = atomic_load(&loop->readers[i].passes);
+	for (unsigned i = 0; i < loop->n; i++)
+		wait_until_moved(&loop->readers[i], from[i]);
+}
+
+void mne_loop_free(MneLoop *loop)
+{
+	fuse_session_exit(loop->mount->session);
+	for (unsigned i = 0; i < loop->n; i++) {
+		Reader *reader = &loop->readers[i];
+
+		while (!atomic_load(&reader->has_ended)) {
+			struct timespec wait = { 0, LONGEST_WAIT_NS };
+
+			wake(reader);
+			nanosleep(&wait, NULL);
+		}
+		pthread_join(reader->thread, NULL);
+	}
+	loop->mount->loop = NULL;
+	g_free(loop);
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fuse/ops_file.c - requests about open files
+ *
+ * fsync, and what is written to control files, goes to the crew.
+ */
+#define G_LOG_DOMAIN "mne-fuse"
+
+#include "config.h"
+
+#include "fuse/crew.h"
+#include "fuse/ops.h"
+#include "fuse/reply.h"
+#include "fuse/wire.h"
+
+static MneHandle *handle_of(const struct fuse_file_info *info)
+{
+	return (MneHandle *)(uintptr_t)info->fh; /* NOLINT: it came from an address */
+}
+
+static bool wants_kill(const struct fuse_file_info *info)
+{
+	return info->flags & MNE_WIRE_KILL_SUID;
+}
+
+void mne_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+		   struct fuse_file_info *info)
+{
+	const struct fuse_ctx *caller = fuse_req_ctx(req);
+	MneMount *mount = mne_mount_of(req);
+	MneMake what = { .mode = mode, .uid = caller->uid, .gid = caller->gid };
+	MneSlice slice = mne_slice_str(name);
+	MneHandle *handle;
+	MneFound found;
+	int err;
+
+	if (mne_slice_equal(slice, mne_slice_str(MNE_WIRE_NO_NAME)))
+		slice = MNE_SLICE_EMPTY;
+	err = mne_handle_create(mount->ns, mne_mount_inode(mount, parent), slice, &what,
+				&found, &handle);
+	if (err < 0)
+		mne_reply_err(req, "create", parent, err);
+	else
+		mne_reply_create(req, &found, handle, info);
+}
+
+void mne_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
+{
+	MneMount *mount = mne_mount_of(req);
+	MneHandle *handle;
+	int err = mne_handle_open(mount->ns, mne_mount_inode(mount, ino), info->flags,
+				  wants_kill(info), &handle);
+
+	if (err < 0)
+		mne_reply_err(req, "open", ino, err);
+	else
+		mne_reply_open(req, handle, info);
+}
+
+void mne_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+		 struct fuse_file_info *info)
+{
+	g_autofree char *buffer = g_malloc(size);
+	ssize_t got = mne_handle_read(handle_of(info), (uint64_t)offset, buffer, size);
+
+	if (got < 0)
+		mne_reply_err(req, "read", ino, (int)got);
+	else
+		fuse_reply_buf(req, buffer, (size_t)got);
+}
+
+static void reply_written(fuse_req_t req, fuse_ino_t ino, ssize_t written)
+{
+	if (written < 0)
+		mne_reply_err(req, "write", ino, (int)written);
+	else
+		fuse_reply_write(req, (size_t)written);
+}
+
+static void write_control(MneMount *mount, MneTask *task)
+{
+	(void)mount;
+	reply_written(
+		task->req, task->ino,
+		mne_handle_write(task->handle, 0, mne_slice_of(task->bytes), false));
+}
+
+void mne_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size,
+		  off_t offset, struct fuse_file_info *info)
+{
+	MneHandle *handle = handle_of(info);
+	MneTask task = {
+		.run = write_control,
+		.req = req,
+		.ino = ino,
+		.handle = handle,
+		.with_fence = true,
+		.may_drop = true,
+	};
+
+	if (mne_handle_is_control(handle)) {
+		task.bytes = g_bytes_new(data, size);
+		mne_crew_post(mne_mount_of(req)->crew, &task);
+		return;
+	}
+	reply_written(req, ino,
+		      mne_handle_write(handle, (uint64_t)offset, mne_slice(data, size),
+				       wants_kill(info)));
+}
+
+/* Carried out before it is answered: see the fence. */
+void mne_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
+{
+	(void)ino;
+	mne_handle_close(handle_of(info));
+	fuse_reply_err(req, 0);
+}
+
+static void sync_file(MneMount *mount, MneTask *task)
+{
+	(void)mount;
+	mne_reply_status(task->req, "fsync", task->ino, mne_handle_sync(task->handle));
+}
+
+void mne_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
+		  struct fuse_file_info *info)
+{
+	MneTask task = {
+		.run = sync_file, .req = req, .ino = ino, .handle = handle_of(info)
+	};
+
+	(void)datasync;
+	mne_crew_post(mne_mount_of(req)->crew, &task);
+}
+
+void mne_op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t len,
+		      struct fuse_file_info *info)
+{
+	mne_reply_status(req, "fallocate", ino,
+			 mne_handle_allocate(handle_of(info), mode, (uint64_t)offset,
+					     (uint64_t)len));
+}
+
+void mne_op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
+		  struct fuse_file_info *info)
+{
+	uint64_t found;
+	int err = offset < 0 ? -ENXIO
+			     : mne_handle_seek(handle_of(info), (uint64_t)offset,
+					       whence, &found);
+
+	if (err < 0)
+		mne_reply_err(req, "lseek", ino, err);
+	else
+		fuse_reply_lseek(req, (off_t)found);
+}

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fuse/session.c - one mount, from the first check to the last
+ *
+ * Order of stopping: the crew finishes while the readers still answer what it may wait
+ * for; then the notify thread and the readers end, the mount goes, and last the store,
+ * which commits what was still open.
+ */
+#define G_LOG_DOMAIN "mne-fuse"
+
+#include "config.h"
+
+#include "fuse/session.h"
+
+#include "check/check.h"
+#include "fuse/crew.h"
+#include "fuse/daemon.h"
+#include "fuse/loop.h"
+#include "fuse/mountpoint.h"
+#include "fuse/ops.h"
+#include "fuse/wire.h"
+#include "util/log.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define MAX_BACKGROUND    1024u
+#define MAX_WRITE         (1u << 20)
+#define CREW_THREADS      16u
+#define NOTICE_WAIT_MS    200u
+#define READY_TRIES       10000u /* milliseconds */
+#define READERS           2u
+#define READERS_THAT_SYNC 8u
+
+static void say_error(const char *sentence)
+{
+	fprintf(stderr, "mnefs: %s\n", sentence);
+}
+
+static void on_init(void *user, struct fuse_conn_info *connection)
+{
+	static const unsigned wanted = FUSE_CAP_ASYNC_READ | FUSE_CAP_ATOMIC_O_TRUNC |
+				       FUSE_CAP_READDIRPLUS | FUSE_CAP_ASYNC_DIO |
+				       FUSE_CAP_PARALLEL_DIROPS |
+				       FUSE_CAP_EXPLICIT_INVAL_DATA;
+
+	(void)user;
+	connection->want = connection->capable & wanted;
+	connection->max_write = MAX_WRITE;
+	connection->max_background = MAX_BACKGROUND;
+	connection->congestion_threshold = MAX_BACKGROUND / 4 * 3;
+	connection->time_gran = 1;
+}
+
+const struct fuse_lowlevel_ops *mne_ops(void)
+{
+	static const struct fuse_lowlevel_ops ops = {
+		.init = on_init,
+		.lookup = mne_op_lookup,
+		.forget = mne_op_forget,
+		.forget_multi = mne_op_forget_multi,
+		.getattr = mne_op_getattr,
+		.setattr = mne_op_setattr,
+		.readlink = mne_op_readlink,
+		.mknod = mne_op_mknod,
+		.mkdir = mne_op_mkdir,
+		.unlink = mne_op_unlink,
+		.rmdir = mne_op_rmdir,
+		.symlink = mne_op_symlink,
+		.rename = mne_op_rename,
+		.link = mne_op_link,
+		.create = mne_op_create,
+		.open = mne_op_open,
+		.read = mne_op_read,
+		.write = mne_op_write,
+		.release = mne_op_release,
+		.fsync = mne_op_fsync,
+		.fallocate = mne_op_fallocate,
+		.lseek = mne_op_lseek,
+		.opendir = mne_op_opendir,
+		.readdir = mne_op_readdir,
+		.readdirplus = mne_op_readdirplus,
+		.releasedir = mne_op_releasedir,
+		.fsyncdir = mne_op_fsyncdir,
+		.statfs = mne_op_statfs,
+		.setxattr = mne_op_setxattr,
+		.getxattr = mne_op_getxattr,
+		.listxattr = mne_op_listxattr,
+		.removexattr = mne_op_removexattr,
+	};
+
+	return &ops;
+}
+
+static void add_option(struct fuse_args *args, const char *option)
+{
+	fuse_opt_add_arg(args, "-o");
+	fuse_opt_add_arg(args, option);
+}
+
+static struct fuse_session *new_session(const MneFuseOptions *options,
+					const char *store, MneMount *mount)
+{
+	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+	g_autofree char *source = g_strdup_printf("fsname=%s", store);
+	char *escaped = NULL;
+	struct fuse_session *session;
+
+	fuse_opt_add_arg(&args, "mnefs");
+	fuse_opt_add_opt_escaped(&escaped, source);
+	add_option(&args, escaped);
+	free(escaped); /* libfuse allocated it */
+	add_option(&args, "subtype=mnefs,default_permissions");
+	if (options->read_only)
+		add_option(&args, "ro");
+	if (options->allow_other)
+		add_option(&args, "allow_other");
+	if (options->mount_options && *options->mount_options)
+		add_option(&args, options->mount_options);
+	if (options->debug)
+		fuse_opt_add_arg(&args, "-d");
+	session = fuse_session_new(&args, mne_ops(), sizeof(*mne_ops()), mount);
+	fuse_opt_free_args(&args);
+	return session;
+}
+
+/* Attributes that the store changed on its own: one thread, that holds no lock. */
+typedef struct {
+	MneMount *mount;
+	pthread_t thread;
+	_Atomic bool stop;
+} Notifier;
+
+static void *notify(void *data)
+{
+	Notifier *notifier = data;
+	MneMount *mount = notifier->mount;
+	MneNotice notice;
+
+	while (!atomic_load(&notifier->stop)) {
+		uint64_t number;
+
+		if (!mne_store_next_notice(mount->store, NOTICE_WAIT_MS, &notice))
+			continue;
+		number = notice.rec == MNE_ROOT_DIR
+				 ? FUSE_ROOT_ID
+				 : mne_inodes_number_of(mount->ns->inodes, notice.rec);
+		if (number != 0)
+			(void)fuse_lowlevel_notify_inval_inode(mount->session, number,
+							       -1, 0);
+	}
+	return NULL;
+}
+
+static unsigned n_readers(const MneFuseOptions *options)
+{
+	if (options->readers > 0)
+		return options->readers;
+	/* A release that waits for the disk must not keep others from being read. */
+	if (options->store_options.sync_seconds == MNE_SYNC_COMMIT)
+		return READERS_THAT_SYNC;
+	return MIN(READERS, g_get_num_processors());
+}
+
+static bool wait_until_ready(MneMount *mount)
+{
+	for (unsigned i = 0; i < READY_TRIES; i++) {
+		if (atomic_load(&mount->is_ready))
+			return true;
+		if (fuse_session_exited(mount->session))
+			return false;
+		g_usleep(1000);
+	}
+	return false;
+}
+
+static void block_signals(sigset_t *out_awaited)
+{
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(out_awaited);
+	sigaddset(out_awaited, SIGTERM);
+	sigaddset(out_awaited, SIGINT);
+	pthread_sigmask(SIG_BLOCK, out_awaited, NULL);
+}
+
+/* Mounted: until a signal comes, of somebody or of the last reader. */
+static int serve(MneMount *mount, const MneFuseOptions *options, MneDaemon *daemon)
+{
+	Notifier notifier = { .mount = mount };
+	sigset_t awaited;
+	int result = 0, number;
+
+	block_signals(&awaited);
+	mount->crew = mne_crew_new(mount, CREW_THREADS);
+	mne_loop_new(mount, n_readers(options));
+	if (pthread_create(&notifier.thread, NULL, notify, &notifier) != 0)
+		g_error("cannot start a thread");
+
+	if (wait_until_ready(mount)) {
+		mne_daemon_ready(daemon);
+		sigwait(&awaited, &number);
+		mne_daemon_stopping();
+	} else {
+		say_error("the kernel did not begin to talk to us");
+		result = 1;
+	}
+
+	mne_crew_free(mount->crew);
+	atomic_store(&notifier.stop, true);
+	pthread_join(notifier.thread, NULL);
+	mne_loop_free(mount->loop);
+	return result;
+}
+
+static int mount_and_serve(MneMount *mount, const MneFuseOptions *options,
+			   const char *mount_point, MneDaemon *daemon)
+{
+	int result = 1;
+
+	mount->session = new_session(options, mne_store_path(mount->store), mount);
+	if (!mount->session) {
+		say_error("the mount options were not understood");
+		return 1;
+	}
+	if (fuse_session_mount(mount->session, mount_point) < 0) {
+		g_autofree char *sentence = g_strdup_printf("mounting at %s failed",
+							    mount_point);
+
+		say_error(sentence);
+	} else {
+		if (mne_wire_attach(mount) == 0)
+			result = serve(mount, options, daemon);
+		fuse_session_unmount(mount->session);
+	}
+	fuse_session_destroy(mount->session);
+	return result;
+}
+
+static int with_store(const MneFuseOptions *options, MneStore *store,
+		      const char *mount_point, MneDaemon *daemon)
+{
+	MneNsOptions ns_options = {
+		.ctl = options->ctl,
+		.cplinks = !options->no_cplinks,
+		.read_only = options->read_only,
+		.shown = (char *)options->shown_options,
+		.mount_point = (char *)mount_point,
+	};
+	g_autoptr(MneNs) ns = mne_ns_new(store, &ns_options, mne_wire_names(),
+					 MNE_N_OPS);
+	MneMount mount = {
+		.store = store,
+		.ns = ns,
+		.read_only = options->read_only,
+	};
+
+	return mount_and_serve(&mount, options, mount_point, daemon);
+}
+
+static int run(const MneFuseOptions *options, const char *mount_point,
+	       MneDaemon *daemon)
+{
+	g_autofree char *path = g_canonicalize_filename(options->store, NULL);
+	MneStoreOptions store_options = options->store_options;
+	MneStore *store = NULL;
+	int err = mne_mountpoint_prepare(mount_point), result;
+
+	if (err < 0)
+		return err;
+	store_options.read_only |= options->read_only;
+	err = mne_store_open(path, &store_options, &store);
+	if (err < 0) {
+		say_error(mne_err_sentence(err));
+		return err;
+	}
+	err = mne_check_at_mount(store);
+	if (err < 0) {
+		say_error(mne_err_sentence(err));
+		mne_store_close(store);
+		return err;
+	}
+	result = with_store(options, store, mount_point, daemon);
+	mne_store_close(store);
+	return result;
+}
+
+int mne_fuse_run(const MneFuseOptions *options)
+{
+	g_autofree char *mount_point = g_canonicalize_filename(options->mount_point,
+							       NULL);
+	MneDaemon daemon;
+	int result;
+
+	if (options->debug)
+		mne_log_set_verbose(true);
+	if (mne_daemon_fork(&daemon, options->foreground, &result))
+		return result;
+	return run(options, mount_point, &daemon);
+}

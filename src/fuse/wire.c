@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fuse/wire.c - what the protocol can do and libfuse 3.14 does not pass on
+ *
+ * What the kernel writes is trusted: a request is as long as its header says.
+ */
+#define G_LOG_DOMAIN "mne-fuse"
+
+#include "config.h"
+
+#include "fuse/wire.h"
+
+#include <linux/fuse.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+static void touch_open(void *payload)
+{
+	struct fuse_open_in *open = payload;
+
+	if (open->open_flags & FUSE_OPEN_KILL_SUIDGID)
+		open->flags |= MNE_WIRE_KILL_SUID;
+}
+
+static void touch_create(void *payload)
+{
+	struct fuse_create_in *create = payload;
+
+	if (create->open_flags & FUSE_OPEN_KILL_SUIDGID)
+		create->flags |= MNE_WIRE_KILL_SUID;
+}
+
+static void touch_write(void *payload)
+{
+	struct fuse_write_in *write = payload;
+
+	if (write->write_flags & FUSE_WRITE_KILL_SUIDGID)
+		write->flags |= MNE_WIRE_KILL_SUID;
+}
+
+static void touch_init(MneMount *mount, const struct fuse_in_header *header)
+{
+	const struct fuse_init_in *init = (const void *)(header + 1);
+
+	mount->init_unique = header->unique;
+	mount->kernel_kills_late = init->flags & FUSE_HANDLE_KILLPRIV_V2;
+}
+
+static void touch(MneMount *mount, struct fuse_in_header *header)
+{
+	switch (header->opcode) {
+	case FUSE_OPEN: touch_open(header + 1); break;
+	case FUSE_CREATE: touch_create(header + 1); break;
+	case FUSE_WRITE: touch_write(header + 1); break;
+	case FUSE_INIT: touch_init(mount, header); break;
+	case FUSE_TMPFILE: /* the same payload, and its name is MNE_WIRE_NO_NAME */
+		touch_create(header + 1);
+		header->opcode = FUSE_CREATE;
+		break;
+	default: break;
+	}
+}
+
+static ssize_t wire_read(int fd, void *buffer, size_t len, void *user)
+{
+	ssize_t got = read(fd, buffer, len);
+
+	if (got >= (ssize_t)sizeof(struct fuse_in_header))
+		touch(user, buffer);
+	return got;
+}
+
+static void touch_init_reply(MneMount *mount, const struct iovec *iov, int count)
+{
+	const struct fuse_out_header *header = iov[0].iov_base;
+	struct fuse_init_out *init;
+
+	if (header->unique != mount->init_unique)
+		return;
+	mount->init_unique = 0;
+	atomic_store(&mount->is_ready, true);
+	if (header->error || count < 2 || !mount->kernel_kills_late ||
+	    iov[1].iov_len < sizeof(*init))
+		return;
+	init = iov[1].iov_base;
+	init->flags &= ~(uint32_t)FUSE_HANDLE_KILLPRIV;
+	init->flags |= FUSE_HANDLE_KILLPRIV_V2;
+}
+
+static ssize_t wire_writev(int fd, struct iovec *iov, int count, void *user)
+{
+	MneMount *mount = user;
+
+	if (G_UNLIKELY(mount->init_unique != 0))
+		touch_init_reply(mount, iov, count);
+	return writev(fd, iov, count);
+}
+
+int mne_wire_attach(MneMount *mount)
+{
+	static const struct fuse_custom_io io = { .read = wire_read,
+						  .writev = wire_writev };
+
+	return fuse_session_custom_io(mount->session, &io,
+				      fuse_session_fd(mount->session));
+}
+
+unsigned mne_wire_opcode(const struct fuse_buf *request)
+{
+	const struct fuse_in_header *header = request->mem;
+
+	return request->size >= sizeof(*header) ? header->opcode : 0;
+}
+
+const char *const *mne_wire_names(void)
+{
+	static const char *const names[MNE_N_OPS] = {
+		[MNE_OP_CREW] = "crew",
+		[FUSE_LOOKUP] = "lookup",
+		[FUSE_FORGET] = "forget",
+		[FUSE_GETATTR] = "getattr",
+		[FUSE_SETATTR] = "setattr",
+		[FUSE_READLINK] = "readlink",
+		[FUSE_SYMLINK] = "symlink",
+		[FUSE_MKNOD] = "mknod",
+		[FUSE_MKDIR] = "mkdir",
+		[FUSE_UNLINK] = "unlink",
+		[FUSE_RMDIR] = "rmdir",
+		[FUSE_RENAME] = "rename",
+		[FUSE_LINK] = "link",
+		[FUSE_OPEN] = "open",
+		[FUSE_READ] = "read",
+		[FUSE_WRITE] = "write",
+		[FUSE_STATFS] = "statfs",
+		[FUSE_RELEASE] = "release",
+		[FUSE_FSYNC] = "fsync",
+		[FUSE_SETXATTR] = "setxattr",
+		[FUSE_GETXATTR] = "getxattr",
+		[FUSE_LISTXATTR] = "listxattr",
+		[FUSE_REMOVEXATTR] = "removexattr",
+		[FUSE_FLUSH] = "flush",
+		[FUSE_INIT] = "init",
+		[FUSE_OPENDIR] = "opendir",
+		[FUSE_READDIR] = "readdir",
+		[FUSE_RELEASEDIR] = "releasedir",
+		[FUSE_FSYNCDIR] = "fsyncdir",
+		[FUSE_ACCESS] = "access",
+		[FUSE_CREATE] = "create",
+		[FUSE_INTERRUPT] = "interrupt",
+		[FUSE_IOCTL] = "ioctl",
+		[FUSE_BATCH_FORGET] = "batch_forget",
+		[FUSE_FALLOCATE] = "fallocate",
+		[FUSE_READDIRPLUS] = "readdirplus",
+		[FUSE_RENAME2] = "rename2",
+		[FUSE_LSEEK] = "lseek",
+		[FUSE_COPY_FILE_RANGE] = "copy_file_range",
+		[FUSE_SYNCFS] = "syncfs",
+	};
+
+	return names;
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ns/change.c - changes of names and attributes, by what stands where
+ *
+ * The root takes only tables.  Live and hidden trees do not mix: a rename between them is
+ * one between two filesystems.
+ */
+#define G_LOG_DOMAIN "mne-ns"
+
+#include "config.h"
+
+#include "ns/attr.h"
+#include "ns/ctl.h"
+#include "ns/ns.h"
+#include "txn/file.h"
+
+#include <linux/fs.h>
+
+static bool is_root(const MneIdentity *dir)
+{
+	return dir->object == MNE_OBJECT_LIVE && dir->table == MNE_ROOT_TABLE;
+}
+
+bool mne_ns_is_slow(const MneInode *parent)
+{
+	return mne_inode_identity(parent).object == MNE_OBJECT_CKPTS;
+}
+
+static int make_table(MneNs *ns, MneSlice name, const MneMake *what, MneFound *out)
+{
+	g_auto(MneNode) node = { 0 };
+	uint32_t table;
+
+	if (!S_ISDIR(what->mode))
+		return mne_throw(ROOT_ONLY_TABLES,
+				 "only tables can stand at the root: mkdir one, "
+				 "and put %.*s into it",
+				 (int)name.len, (const char *)name.data);
+	MNE_TRY(mne_table_create(ns->store, name, what, &table, &node));
+	mne_ns_found_live(ns, table, &node, MNE_ROOT_DIR, name, out);
+	return 0;
+}
+
+static int make_live(MneNs *ns, const MneIdentity *dir, MneSlice name,
+		     const MneMake *what, MneFound *out)
+{
+	MneSpot spot = { dir->table, dir->rec, name };
+	g_auto(MneNode) node = { 0 };
+
+	MNE_TRY(mne_name_check(name, is_root(dir)));
+	if (is_root(dir))
+		return make_table(ns, name, what, out);
+	MNE_TRY(mne_make(ns->store, &spot, what, &node));
+	mne_ns_found_live(ns, dir->table, &node, dir->rec, name, out);
+	return 0;
+}
+
+int mne_ns_make(MneNs *ns, MneInode *parent, MneSlice name, const MneMake *what,
+		MneFound *out)
+{
+	MneIdentity dir = mne_inode_identity(parent);
+
+	if (dir.object == MNE_OBJECT_CKPTS && S_ISDIR(what->mode))
+		return mne_ckpts_dir_make(ns, &dir, name, out);
+	MNE_TRY(mne_ns_require_live(parent));
+	return make_live(ns, &dir, name, what, out);
+}
+
+int mne_ns_remove(MneNs *ns, MneInode *parent, MneSlice name, bool is_dir)
+{
+	MneIdentity dir = mne_inode_identity(parent);
+	MneSpot spot = { dir.table, dir.rec, name };
+	uint64_t rec;
+
+	if (dir.object == MNE_OBJECT_CKPTS && is_dir)
+		return mne_ckpts_dir_remove(ns, &dir, name);
+	MNE_TRY(mne_ns_require_live(parent));
+	MNE_TRY(mne_name_check(name, is_root(&dir)));
+	if (is_root(&dir))
+		return is_dir ? mne_table_drop(ns->store, name, &rec) : -ENOENT;
+	if (is_dir)
+		return mne_rmdir(ns->store, &spot, &rec);
+	return mne_unlink(ns->store, &spot, &rec);
+}
+
+/* Inside one table.  The inodes follow. */
+static int move(MneNs *ns, const MneSpot *from, const MneSpot *to, unsigned flags)
+{
+	uint64_t moved = 0, other = 0;
+	int err;
+
+	mne_inodes_move_begin(ns->inodes);
+	err = mne_rename(ns->store, from, to, flags, &moved, &other);
+	if (err == 0 && moved != 0)
+		mne_inodes_moved(ns->inodes, moved, to->dir, to->name);
+	if (err == 0 && other != 0 && flags & RENAME_EXCHANGE)
+		mne_inodes_moved(ns->inodes, other, from->dir, from->name);
+	mne_inodes_move_end(ns->inodes);
+	return err;
+}
+
+static int rename_live(MneNs *ns, const MneSpot *from, const MneSpot *to,
+		       unsigned flags)
+{
+	bool from_root = from->table == MNE_ROOT_TABLE;
+	bool to_root = to->table == MNE_ROOT_TABLE;
+
+	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
+		return -EINVAL;
+	MNE_TRY(mne_name_check(from->name, from_root));
+	MNE_TRY(mne_name_check(to->name, to_root));
+	if (from_root && to_root)
+		return mne_table_rename(ns->store, from->name, to->name, flags);
+	if (from->table != to->table)
+		return mne_throw(OTHER_TABLE, "rename stays inside one table");
+	return move(ns, from, to, flags);
+}
+
+int mne_ns_rename(MneNs *ns, MneInode *parent, MneSlice name, MneInode *new_parent,
+		  MneSlice new_name, unsigned flags)
+{
+	MneIdentity dir = mne_inode_identity(parent);
+	MneIdentity new_dir = mne_inode_identity(new_parent);
+
+	if (dir.object == MNE_OBJECT_CKPTS && new_dir.object == MNE_OBJECT_CKPTS)
+		return mne_ckpts_dir_rename(ns, &dir, name, &new_dir, new_name, flags);
+	if (dir.object != new_dir.object)
+		return -EXDEV;
+	MNE_TRY(mne_ns_require_live(parent));
+
+	MneSpot from = { dir.table, dir.rec, name };
+	MneSpot to = { new_dir.table, new_dir.rec, new_name };
+
+	return rename_live(ns, &from, &to, flags);
+}
+
+int mne_ns_link(MneNs *ns, MneInode *inode, MneInode *parent, MneSlice name,
+		MneFound *out)
+{
+	MneIdentity self = mne_inode_identity(inode), dir = mne_inode_identity(parent);
+	g_auto(MneNode) node = { 0 };
+	MneSpot spot = { dir.table, dir.rec, name };
+	MneFinding finding;
+	int err;
+
+	if (self.object != dir.object)
+		return -EXDEV;
+	MNE_TRY(mne_ns_require_live(parent));
+	MNE_TRY(mne_name_check(name, is_root(&dir)));
+	if (self.table != dir.table)
+		return mne_throw(OTHER_TABLE, "link stays inside one table");
+
+	mne_inode_find(ns->inodes, inode, &finding);
+	do
+		err = mne_link(ns->store, &finding.place, &spot, &node);
+	while (mne_inode_retry(ns->inodes, inode, err, &finding));
+	MNE_TRY(err);
+	mne_ns_found_live(ns, dir.table, &node, dir.rec, name, out);
+	return 0;
+}
+
+static int change_live(MneNs *ns, MneInode *inode, const MneAttrChange *change,
+		       const uint64_t *size, MneNode *out_node)
+{
+	MneFinding finding;
+	int err;
+
+	mne_inode_find(ns->inodes, inode, &finding);
+	if (size) {
+		do
+			err = mne_truncate(ns->store, &finding.place, *size, out_node);
+		while (mne_inode_retry(ns->inodes, inode, err, &finding));
+		MNE_TRY(err);
+	}
+	if (size && change->set == 0)
+		return 0;
+	mne_node_clear(out_node);
+	do
+		err = mne_setattr(ns->store, &finding.place, change, out_node);
+	while (mne_inode_retry(ns->inodes, inode, err, &finding));
+	return err;
+}
+
+int mne_ns_setattr(MneNs *ns, MneInode *inode, const MneAttrChange *change,
+		   const uint64_t *size, MneFound *out)
+{
+	MneIdentity self = mne_inode_identity(inode);
+	g_auto(MneNode) node = { 0 };
+
+	if (self.object == MNE_OBJECT_CKPTS) {
+		MNE_TRY(mne_ckpts_dir_setattr(ns, &self, change));
+		return mne_ns_stat(ns, inode, out);
+	}
+	if (self.object == MNE_OBJECT_CTL && size) /* what `>` does before it writes */
+		return mne_ns_stat(ns, inode, out);
+	MNE_TRY(mne_ns_require_live(inode));
+	MNE_TRY(change_live(ns, inode, change, size, &node));
+	*out = (MneFound){ .inode = inode, .attr_timeout = MNE_LONG_TIMEOUT };
+	mne_attr_of_live(&node, &out->attr);
+	return 0;
+}

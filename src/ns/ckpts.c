@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ns/ckpts.c - the `.checkpoints` directories
+ *
+ * Every live directory has one.  It shows the checkpoints in which that directory (by id,
+ * not by name) existed.  Those of the root and of a table can be changed: mkdir makes a
+ * checkpoint of all tables, or of the one; rmdir drops it, wherever it was made; a rename
+ * renames it.  All of them are names in the one set of checkpoints.
+ */
+#define G_LOG_DOMAIN "mne-ns"
+
+#include "config.h"
+
+#include "ns/attr.h"
+#include "ns/ns.h"
+
+#include <linux/fs.h>
+#include <stdlib.h>
+
+#define DOMAIN 1u /* of hidden inode numbers: this kind */
+
+static MnePlace place_of(const MneIdentity *dir)
+{
+	return (MnePlace){ .table = dir->table, .rec = dir->rec, .is_dir = true };
+}
+
+/* The directory's node as it was at ckpt; NO_CKPT when it did not exist then. */
+static int past_node(MneCkpt *ckpt, const MneIdentity *dir, MneNode *out_node)
+{
+	MnePlace place = place_of(dir);
+	int err = -ESTALE;
+
+	if (mne_ckpt_covers(ckpt, dir->table))
+		err = mne_view_node(&ckpt->view, &place, out_node);
+	if (err < 0 && (mne_err_is(err, ESTALE) || mne_err_is(err, ENOENT)))
+		return mne_throw(NO_CKPT, "this directory is in no such checkpoint");
+	return err;
+}
+
+/* A new reference to the checkpoint of that name, if dir is in it. */
+static int find(MneNs *ns, const MneIdentity *dir, MneSlice name, MneCkpt **out_ckpt,
+		MneNode *out_node)
+{
+	g_autoptr(MneCkpt) ckpt = NULL;
+
+	MNE_TRY(mne_ckpts_find(mne_store_ckpts(ns->store), name, &ckpt));
+	MNE_TRY(past_node(ckpt, dir, out_node));
+	*out_ckpt = g_steal_pointer(&ckpt);
+	return 0;
+}
+
+int mne_ckpts_dir_lookup(MneNs *ns, const MneIdentity *dir, MneSlice name,
+			 MneFound *out)
+{
+	g_autoptr(MneCkpt) ckpt = NULL;
+	g_auto(MneNode) node = { 0 };
+	MneIdentity parent = *dir;
+
+	MNE_TRY(find(ns, dir, name, &ckpt, &node));
+	parent.ckpt = ckpt;
+	parent.via = dir->rec;
+	MNE_TRY(mne_ns_found_past(ns, &parent, dir->table, &node, name, out));
+	out->entry_timeout = 0;
+	return 0;
+}
+
+int mne_ckpts_dir_stat(MneNs *ns, const MneIdentity *dir, struct stat *out)
+{
+	MnePlace root = { .table = MNE_ROOT_TABLE,
+			  .rec = MNE_ROOT_DIR,
+			  .is_dir = true };
+	uint32_t gid = atomic_load(&ns->ckpts_gid);
+	g_auto(MneNode) node = { 0 };
+	struct stat like;
+
+	MNE_TRY(mne_live_node(ns->store, &root, &node));
+	mne_attr_of_live(&node, &like);
+	mne_attr_of_hidden(&like, DOMAIN, dir->rec,
+			   S_IFDIR | atomic_load(&ns->ckpts_mode), out);
+	if (gid != UINT32_MAX)
+		out->st_gid = gid;
+	return 0;
+}
+
+int mne_ckpts_dir_setattr(MneNs *ns, const MneIdentity *dir,
+			  const MneAttrChange *change)
+{
+	if (dir->table != MNE_ROOT_TABLE || change->set & MNE_SET_UID)
+		return mne_throw(RESERVED_NAME,
+				 "mode and group are those of .checkpoints at "
+				 "the root; the owner cannot be changed");
+	if (change->set & MNE_SET_MODE)
+		atomic_store(&ns->ckpts_mode, change->mode & 07777);
+	if (change->set & MNE_SET_GID)
+		atomic_store(&ns->ckpts_gid, change->gid);
+	return 0;
+}
+
+static bool is_root_of_a_table(MneNs *ns, const MneIdentity *dir)
+{
+	g_autoptr(GArray) tables = NULL;
+
+	if (mne_store_tables(ns->store, &tables) < 0)
+		return false;
+	for (unsigned i = 0; i < tables->len; i++)
+		if (g_array_index(tables, MneTableInfo, i).dir == dir->rec)
+			return true;
+	return false;
+}
+
+static int require_changeable(MneNs *ns, const MneIdentity *dir)
+{
+	if (dir->table == MNE_ROOT_TABLE || is_root_of_a_table(ns, dir))
+		return 0;
+	return mne_throw(CKPT_DEEP,
+			 "checkpoints cover whole tables; make it in %s or in "
+			 "the table's own .checkpoints",
+			 ns->options.mount_point);
+}
+
+int mne_ckpts_dir_make(MneNs *ns, const MneIdentity *dir, MneSlice name, MneFound *out)
+{
+	g_autoptr(GArray) tables = NULL;
+	g_autoptr(MneCkpt) ckpt = NULL;
+
+	MNE_TRY(require_changeable(ns, dir));
+	MNE_TRY(mne_ckpt_check_name(name));
+	if (dir->table != MNE_ROOT_TABLE) {
+		tables = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+		g_array_append_val(tables, dir->table);
+	}
+	MNE_TRY(mne_store_checkpoint(ns->store, name, tables, &ckpt));
+	return mne_ckpts_dir_lookup(ns, dir, name, out);
+}
+
+int mne_ckpts_dir_remove(MneNs *ns, const MneIdentity *dir, MneSlice name)
+{
+	g_autoptr(MneCkpt) ckpt = NULL;
+	g_auto(MneNode) node = { 0 };
+
+	MNE_TRY(require_changeable(ns, dir));
+	MNE_TRY(find(ns, dir, name, &ckpt, &node));
+	return mne_store_drop(ns->store, name);
+}
+
+int mne_ckpts_dir_rename(MneNs *ns, const MneIdentity *dir, MneSlice name,
+			 const MneIdentity *new_dir, MneSlice new_name, unsigned flags)
+{
+	g_autoptr(MneCkpt) ckpt = NULL;
+	g_auto(MneNode) node = { 0 };
+
+	if (flags & ~(unsigned)RENAME_NOREPLACE)
+		return -EINVAL;
+	MNE_TRY(require_changeable(ns, dir));
+	MNE_TRY(require_changeable(ns, new_dir));
+	MNE_TRY(mne_ckpt_check_name(new_name));
+	MNE_TRY(find(ns, dir, name, &ckpt, &node));
+	if (mne_slice_equal(name, new_name))
+		return 0;
+	return mne_store_rename_ckpt(ns->store, name, new_name);
+}
+
+static int compare_names(const void *first, const void *second)
+{
+	return strcmp(*(const char *const *)first, *(const char *const *)second);
+}
+
+GPtrArray *mne_ckpts_dir_list(MneNs *ns, const MneIdentity *dir)
+{
+	g_autoptr(GPtrArray) ckpts = mne_ckpts_list(mne_store_ckpts(ns->store));
+	GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+
+	for (unsigned i = 0; i < ckpts->len; i++) {
+		MneCkpt *ckpt = g_ptr_array_index(ckpts, i);
+		g_auto(MneNode) node = { 0 };
+
+		if (past_node(ckpt, dir, &node) == 0)
+			g_ptr_array_add(names, mne_ckpt_name(ckpt));
+	}
+	if (names->len > 1)
+		qsort(names->pdata, names->len, sizeof(gpointer), compare_names);
+	return names;
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ns/ctl.c - the table of control files, and the table of commands
+ *
+ * A command line is words with tabs between them, or, if it has no tab, with blanks; so
+ * names with blanks can be given.
+ */
+#define G_LOG_DOMAIN "mne-ns"
+
+#include "config.h"
+
+#include "ns/ctl.h"
+
+#include "ns/attr.h"
+#include "ns/status.h"
+#include "util/log.h"
+
+#define DOMAIN         2u /* of hidden inode numbers: this kind */
+#define LINE_MAX_BYTES 65536u
+
+typedef struct {
+	const char *name;
+	uint32_t mode;
+	void (*print)(MneNs *ns, GString *to); /* NULL: not for reading */
+	bool takes_commands;
+} File;
+
+static const File files[] = {
+	{ "checkpoints", 0444, mne_status_checkpoints, false },
+	{ "checkpoints.json", 0444, mne_status_checkpoints_json, false },
+	{ "ctl", 0200, NULL, true },
+	{ "log", 0444, mne_status_log, false },
+	{ "metrics", 0444, mne_status_metrics, false },
+	{ "stats", 0444, mne_status_stats, false },
+	{ "status", 0444, mne_status_text, false },
+	{ "status.json", 0444, mne_status_json, false },
+	{ "version", 0444, mne_status_version, false },
+};
+
+static const File *file_of(uint64_t number)
+{
+	return number >= 1 && number <= G_N_ELEMENTS(files) ? &files[number - 1] : NULL;
+}
+
+const char *mne_ctl_name(uint64_t number)
+{
+	const File *file = file_of(number);
+
+	return file ? file->name : NULL;
+}
+
+uint64_t mne_ctl_find(MneSlice name)
+{
+	for (uint64_t number = 1; file_of(number); number++)
+		if (mne_slice_equal(name, mne_slice_str(file_of(number)->name)))
+			return number;
+	return MNE_CTL_DIR;
+}
+
+int mne_ctl_stat(MneNs *ns, uint64_t number, struct stat *out)
+{
+	MnePlace root = { .table = MNE_ROOT_TABLE,
+			  .rec = MNE_ROOT_DIR,
+			  .is_dir = true };
+	const File *file = file_of(number);
+	g_auto(MneNode) node = { 0 };
+	struct stat like;
+
+	MNE_TRY(mne_live_node(ns->store, &root, &node));
+	mne_attr_of_live(&node, &like);
+	mne_attr_of_hidden(&like, DOMAIN, number,
+			   file ? S_IFREG | file->mode : S_IFDIR | 0755u, out);
+	return 0;
+}
+
+int mne_ctl_open(MneNs *ns, uint64_t number, bool writable, GBytes **out_content)
+{
+	const File *file = file_of(number);
+	GString *text = g_string_new(NULL);
+
+	if (writable ? !file->takes_commands : !file->print) {
+		g_string_free(text, TRUE);
+		return -EACCES;
+	}
+	if (file->print)
+		file->print(ns, text);
+	*out_content = g_string_free_to_bytes(text);
+	return 0;
+}
+
+/* words: the command and what follows it, ended by NULL. */
+typedef int (*CommandFunc)(MneNs *ns, char **words);
+
+static int run_sync(MneNs *ns, char **words)
+{
+	(void)words;
+	return mne_store_sync(ns->store);
+}
+
+static int table_id(GArray *tables, const char *name, uint32_t *out_id)
+{
+	for (unsigned i = 0; i < tables->len; i++) {
+		const MneTableInfo *table = &g_array_index(tables, MneTableInfo, i);
+
+		if (strcmp(table->name, name) == 0) {
+			*out_id = table->id;
+			return 0;
+		}
+	}
+	return mne_throw(NO_TABLE, "there is no table %s", name);
+}
+
+static int run_checkpoint(MneNs *ns, char **words)
+{
+	g_autoptr(GArray) all = NULL;
+	g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+	g_autoptr(MneCkpt) ckpt = NULL;
+	MneSlice name = mne_slice_str(words[1]);
+
+	MNE_TRY(mne_ckpt_check_name(name));
+	MNE_TRY(mne_store_tables(ns->store, &all));
+	for (char **table = words + 2; *table; table++) {
+		uint32_t id;
+
+		MNE_TRY(table_id(all, *table, &id));
+		g_array_append_val(ids, id);
+	}
+	return mne_store_checkpoint(ns->store, name, ids->len ? ids : NULL, &ckpt);
+}
+
+static int run_drop(MneNs *ns, char **words)
+{
+	return mne_store_drop(ns->store, mne_slice_str(words[1]));
+}
+
+static int run_rename(MneNs *ns, char **words)
+{
+	MneSlice to = mne_slice_str(words[2]);
+
+	MNE_TRY(mne_ckpt_check_name(to));
+	return mne_store_rename_ckpt(ns->store, mne_slice_str(words[1]), to);
+}
+
+static int run_verbose(MneNs *ns, char **words)
+{
+	bool on = strcmp(words[1], "on") == 0;
+
+	(void)ns;
+	if (!on && strcmp(words[1], "off") != 0)
+		return mne_throw(BAD_CTL, "verbose is on or off, not %s", words[1]);
+	mne_log_set_verbose(on);
+	return 0;
+}
+
+static int run_reclaim(MneNs *ns, char **words)
+{
+	(void)words;
+	while (mne_store_work(ns->store))
+		;
+	return 0;
+}
+
+static const struct {
+	const char *name, *usage;
+	unsigned min_words, max_words;
+	CommandFunc run;
+} commands[] = {
+	{ "checkpoint", "checkpoint NAME [TABLE…]", 2, G_MAXUINT, run_checkpoint },
+	{ "drop", "drop NAME", 2, 2, run_drop },
+	{ "reclaim", "reclaim", 1, 1, run_reclaim },
+	{ "rename", "rename OLD NEW", 3, 3, run_rename },
+	{ "sync", "sync", 1, 1, run_sync },
+	{ "verbose", "verbose on|off", 2, 2, run_verbose },
+};
+
+static int run_words(MneNs *ns, char **words)
+{
+	unsigned n = g_strv_length(words);
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(commands); i++) {
+		if (strcmp(words[0], commands[i].name) != 0)
+			continue;
+		if (n < commands[i].min_words || n > commands[i].max_words)
+			return mne_throw(BAD_CTL, "usage: %s", commands[i].usage);
+		return commands[i].run(ns, words);
+	}
+	return mne_throw(BAD_CTL, "there is no control command %.64s", words[0]);
+}
+
+static void drop_empty_words(char **words)
+{
+	char **to = words;
+
+	for (char **from = words; *from; from++) {
+		if (**from)
+			*to++ = *from;
+		else
+			g_free(*from);
+	}
+	*to = NULL;
+}
+
+static int run_line(MneNs *ns, const char *line)
+{
+	g_auto(GStrv) words = g_strsplit(line, strchr(line, '\t') ? "\t" : " ", -1);
+
+	drop_empty_words(words);
+	return words[0] ? run_words(ns, words) : 0;
+}
+
+int mne_ctl_write(MneNs *ns, uint64_t number, MneSlice lines)
+{
+	const File *file = file_of(number);
+	g_auto(GStrv) split = NULL;
+	g_autofree char *text = NULL;
+
+	if (!file || !file->takes_commands)
+		return -EACCES;
+	if (lines.len > LINE_MAX_BYTES)
+		return mne_throw(BAD_CTL, "more than %u bytes at once", LINE_MAX_BYTES);
+	if (lines.len > 0 && memchr(lines.data, 0, lines.len))
+		return mne_throw(BAD_CTL, "a NUL in a control line");
+
+	text = g_strndup((const char *)lines.data, lines.len);
+	split = g_strsplit(text, "\n", -1);
+	for (char **line = split; *line; line++)
+		MNE_TRY(run_line(ns, *line));
+	return 0;
+}

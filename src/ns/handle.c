@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ns/handle.c - an open file, whatever it is
+ */
+#define G_LOG_DOMAIN "mne-ns"
+
+#include "config.h"
+
+#include "ns/handle.h"
+
+#include "ns/ctl.h"
+#include "txn/file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+struct MneHandle {
+	GList link; /* in ns->handles, once it is open */
+	MneNs *ns; /* borrowed */
+	MneInode *inode; /* borrowed: the kernel holds it as long as the handle */
+	MneIdentity self;
+	MneFile *file; /* LIVE: owned */
+	bool writable;
+	MneNode node; /* PAST: what it was */
+	GBytes *content; /* CTL: what it said when it was opened */
+};
+
+static MneHandle *handle_new(MneNs *ns, MneInode *inode)
+{
+	MneHandle *handle = g_new0(MneHandle, 1);
+
+	handle->ns = ns;
+	handle->inode = inode;
+	handle->self = mne_inode_identity(inode);
+	return handle;
+}
+
+static void handle_free(MneHandle *handle)
+{
+	mne_node_clear(&handle->node);
+	g_clear_pointer(&handle->content, g_bytes_unref);
+	g_free(handle);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MneHandle, handle_free)
+
+/* It is open. */
+static MneHandle *enter(MneHandle *handle)
+{
+	handle->link.data = handle;
+	MNE_WITH_LOCK(&handle->ns->open_lock);
+	g_queue_push_head_link(&handle->ns->handles, &handle->link);
+	return handle;
+}
+
+static void leave(MneHandle *handle)
+{
+	MNE_WITH_LOCK(&handle->ns->open_lock);
+	g_queue_unlink(&handle->ns->handles, &handle->link);
+}
+
+static int kill_suid_bits(MneNs *ns, MneInode *inode)
+{
+	MneAttrChange change = { .set = MNE_KILL_SUID };
+	MneFound found;
+
+	return mne_ns_setattr(ns, inode, &change, NULL, &found);
+}
+
+static int open_live(MneHandle *handle, bool truncate, bool kill_suid)
+{
+	MneNs *ns = handle->ns;
+	MneFinding finding;
+	int err;
+
+	mne_inode_find(ns->inodes, handle->inode, &finding);
+	do
+		err = mne_file_open(ns->store, &finding.place, handle->writable,
+				    truncate, &handle->file);
+	while (mne_inode_retry(ns->inodes, handle->inode, err, &finding));
+	MNE_TRY(err);
+
+	err = truncate && kill_suid ? kill_suid_bits(ns, handle->inode) : 0;
+	if (err < 0)
+		(void)mne_file_close(handle->file, handle->writable);
+	return err;
+}
+
+static int open_past(MneHandle *handle)
+{
+	MneFinding finding;
+
+	if (handle->writable)
+		return mne_ns_require_live(handle->inode);
+	MNE_TRY(mne_ns_node(handle->ns, handle->inode, &finding, &handle->node));
+	mne_inode_set_cached(handle->ns->inodes, handle->inode);
+	return 0;
+}
+
+int mne_handle_open(MneNs *ns, MneInode *inode, int flags, bool kill_suid,
+		    MneHandle **out_handle)
+{
+	g_autoptr(MneHandle) handle = handle_new(ns, inode);
+
+	handle->writable = (flags & O_ACCMODE) != O_RDONLY;
+	switch (handle->self.object) {
+	case MNE_OBJECT_LIVE:
+		MNE_TRY(open_live(handle, flags & O_TRUNC, kill_suid));
+		break;
+	case MNE_OBJECT_PAST: MNE_TRY(open_past(handle)); break;
+	case MNE_OBJECT_CTL:
+		MNE_TRY(mne_ctl_open(ns, handle->self.rec, handle->writable,
+				     &handle->content));
+		break;
+	case MNE_OBJECT_CKPTS: return -EISDIR;
+	}
+	*out_handle = enter(g_steal_pointer(&handle));
+	return 0;
+}
+
+static int require_room_for_files(const MneInode *parent, MneSlice name)
+{
+	bool at_root = mne_inode_identity(parent).table == MNE_ROOT_TABLE;
+
+	MNE_TRY(mne_ns_require_live(parent));
+	MNE_TRY(mne_name_check(name, at_root));
+	if (at_root)
+		return mne_throw(ROOT_ONLY_TABLES,
+				 "only tables can stand at the root: mkdir one, "
+				 "and put %.*s into it",
+				 (int)name.len, (const char *)name.data);
+	return 0;
+}
+
+int mne_handle_create(MneNs *ns, MneInode *parent, MneSlice name, const MneMake *what,
+		      MneFound *out, MneHandle **out_handle)
+{
+	MneIdentity dir = mne_inode_identity(parent);
+	MneSpot spot = { dir.table, dir.rec, name };
+	g_auto(MneNode) node = { 0 };
+	MneFile *file;
+
+	MNE_TRY(require_room_for_files(parent, name));
+	MNE_TRY(mne_file_create(ns->store, &spot, what, &file, &node));
+	mne_ns_found_live(ns, dir.table, &node, dir.rec, name, out);
+
+	MneHandle *handle = handle_new(ns, out->inode);
+
+	handle->writable = true;
+	handle->file = file;
+	*out_handle = enter(handle);
+	return 0;
+}
+
+void mne_handle_close(MneHandle *handle)
+{
+	leave(handle);
+	if (handle->file)
+		(void)mne_file_close(handle->file, handle->writable);
+	handle_free(handle);
+}
+
+bool mne_handle_is_control(const MneHandle *handle)
+{
+	return handle->self.object == MNE_OBJECT_CTL;
+}
+
+static ssize_t read_content(const MneHandle *handle, uint64_t offset, void *buffer,
+			    size_t len)
+{
+	MneSlice content = mne_slice_of(handle->content);
+
+	if (offset >= content.len)
+		return 0;
+	len = MIN(len, content.len - offset);
+	memcpy(buffer, content.data + offset, len);
+	return (ssize_t)len;
+}
+
+ssize_t mne_handle_read(MneHandle *handle, uint64_t offset, void *buffer, size_t len)
+{
+	if (handle->file)
+		return mne_file_read(handle->file, offset, buffer, len);
+	if (handle->content)
+		return read_content(handle, offset, buffer, len);
+	MNE_TRY(mne_ns_require_valid(handle->inode));
+	return mne_view_read(&handle->self.ckpt->view, handle->self.table,
+			     &handle->node, offset, buffer, len);
+}
+
+ssize_t mne_handle_write(MneHandle *handle, uint64_t offset, MneSlice bytes,
+			 bool kill_suid)
+{
+	if (mne_handle_is_control(handle)) {
+		MNE_TRY(mne_ctl_write(handle->ns, handle->self.rec, bytes));
+		return (ssize_t)bytes.len;
+	}
+	if (!handle->file)
+		return -EBADF;
+	return mne_file_write(handle->file, offset, bytes.data, bytes.len, false,
+			      kill_suid);
+}
+
+int mne_handle_truncate(MneHandle *handle, uint64_t size, MneFound *out)
+{
+	if (mne_handle_is_control(handle))
+		return mne_ns_stat(handle->ns, handle->inode, out);
+	if (!handle->file || !handle->writable)
+		return -EBADF;
+	MNE_TRY(mne_file_truncate(handle->file, size));
+	return mne_ns_stat(handle->ns, handle->inode, out);
+}
+
+int mne_handle_allocate(MneHandle *handle, int mode, uint64_t offset, uint64_t len)
+{
+	return handle->file ? mne_file_allocate(handle->file, mode, offset, len)
+			    : -EOPNOTSUPP;
+}
+
+/* Where data begins, or a hole, at or after offset in the extents of a file. */
+static uint64_t seek_in(const GArray *extents, uint64_t offset, uint64_t size,
+			int whence)
+{
+	for (unsigned i = 0; i < extents->len; i++) {
+		const MneExtent *extent = &g_array_index(extents, MneExtent, i);
+
+		if (mne_extent_is_hole(extent) || mne_extent_end(extent) <= offset)
+			continue;
+		if (whence == SEEK_DATA)
+			return MAX(offset, extent->offset);
+		if (extent->offset > offset)
+			return offset;
+		offset = mne_extent_end(extent);
+	}
+	return whence == SEEK_DATA ? size : MIN(offset, size);
+}
+
+static int seek_past(MneHandle *handle, uint64_t offset, int whence,
+		     uint64_t *out_offset)
+{
+	g_autoptr(GArray) extents = g_array_new(FALSE, FALSE, sizeof(MneExtent));
+	const MneNode *node = &handle->node;
+	uint64_t found;
+
+	MNE_TRY(mne_ns_require_valid(handle->inode));
+	if (offset >= node->size)
+		return -ENXIO;
+	if (node->data == 0) { /* inline: one piece */
+		*out_offset = whence == SEEK_DATA ? offset : node->size;
+		return 0;
+	}
+	MNE_TRY(mne_view_extents(&handle->self.ckpt->view, handle->self.table,
+				 node->data, offset, node->size - offset, extents));
+	found = seek_in(extents, offset, node->size, whence);
+	if (whence == SEEK_DATA && found >= node->size)
+		return -ENXIO;
+	*out_offset = found;
+	return 0;
+}
+
+int mne_handle_seek(MneHandle *handle, uint64_t offset, int whence,
+		    uint64_t *out_offset)
+{
+	if (whence != SEEK_DATA && whence != SEEK_HOLE)
+		return -EINVAL;
+	if (handle->file)
+		return mne_file_seek(handle->file, offset, whence, out_offset);
+	return mne_handle_is_control(handle)
+		       ? -EINVAL
+		       : seek_past(handle, offset, whence, out_offset);
+}
+
+int mne_handle_sync(MneHandle *handle)
+{
+	if (handle->file)
+		return mne_file_sync(handle->file);
+	return mne_ns_require_valid(handle->inode);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ns/handle.h - an open file, whatever it is: a record, one in a checkpoint, a control file
+ *
+ * Threads: all functions, any thread; not after close.
+ */
+#pragma once
+
+#include "ns/ns.h"
+
+typedef struct MneHandle MneHandle;
+
+/* flags: as of open(2).  kill_suid: with O_TRUNC, drop setuid and setgid bits. */
+int mne_handle_open(MneNs *ns, MneInode *inode, int flags, bool kill_suid,
+		    MneHandle **out_handle) MNE_CHECKED;
+/* A new file in parent, open for reading and writing; with an empty name it has none. */
+int mne_handle_create(MneNs *ns, MneInode *parent, MneSlice name, const MneMake *what,
+		      MneFound *out, MneHandle **out_handle) MNE_CHECKED;
+/* The last close of a writer commits.  A failure was logged; nobody waits for it. */
+void mne_handle_close(MneHandle *handle);
+
+/* Not to be cached; and a write to it may take long, and needs a fence as
+ * mne_ns_is_slow() says. */
+bool mne_handle_is_control(const MneHandle *handle);
+
+ssize_t mne_handle_read(MneHandle *handle, uint64_t offset, void *buffer, size_t len)
+	MNE_CHECKED;
+ssize_t mne_handle_write(MneHandle *handle, uint64_t offset, MneSlice bytes,
+			 bool kill_suid) MNE_CHECKED;
+/* After it the file's attributes are in out. */
+int mne_handle_truncate(MneHandle *handle, uint64_t size, MneFound *out) MNE_CHECKED;
+int mne_handle_allocate(MneHandle *handle, int mode, uint64_t offset, uint64_t len)
+	MNE_CHECKED;
+int mne_handle_seek(MneHandle *handle, uint64_t offset, int whence,
+		    uint64_t *out_offset) MNE_CHECKED;
+int mne_handle_sync(MneHandle *handle) MNE_CHECKED;

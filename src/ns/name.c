@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ns/name.c - the names that are not records
+ */
+#define G_LOG_DOMAIN "mne-ns"
+
+#include "config.h"
+
+#include "ns/name.h"
+
+#include "record/keys.h"
+
+typedef struct {
+	const char *name;
+	MneNameKind kind;
+	bool only_at_root;
+	bool is_there; /* something stands behind it */
+} Reserved;
+
+static const Reserved reserved[] = {
+	{ ".checkpoints", MNE_NAME_CHECKPOINTS, false, true },
+	{ ".mnefs", MNE_NAME_CTL, true, true },
+	{ ".frag", MNE_NAME_FRAG, false, false },
+	{ ".by", MNE_NAME_BY, false, false },
+	{ ".tx", MNE_NAME_TX, true, false },
+};
+
+MneNameKind mne_name_kind(MneSlice name, bool at_root)
+{
+	if (name.len == 0 || name.data[0] != '.')
+		return MNE_NAME_ORDINARY;
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(reserved); i++) {
+		const Reserved *row = &reserved[i];
+
+		if (mne_slice_equal(name, mne_slice_str(row->name)))
+			return at_root || !row->only_at_root ? row->kind
+							     : MNE_NAME_ORDINARY;
+	}
+	return MNE_NAME_ORDINARY;
+}
+
+int mne_name_check(MneSlice name, bool at_root)
+{
+	if (name.len > MNE_NAME_MAX)
+		return -ENAMETOOLONG;
+	if (mne_name_kind(name, at_root) != MNE_NAME_ORDINARY)
+		return mne_throw(RESERVED_NAME, "%.*s is a reserved name",
+				 (int)name.len, (const char *)name.data);
+	return 0;
+}
+
+const char *mne_name_visible(unsigned i, bool at_root)
+{
+	for (unsigned row = 0; row < G_N_ELEMENTS(reserved); row++) {
+		bool is_here = reserved[row].is_there &&
+			       (at_root || !reserved[row].only_at_root);
+
+		if (is_here && i-- == 0)
+			return reserved[row].name;
+	}
+	return NULL;
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ns/status.c - what the files in `.mnefs` say
+ *
+ * One table of figures makes status, status.json and metrics.
+ */
+#define G_LOG_DOMAIN "mne-ns"
+
+#include "config.h"
+
+#include "ns/status.h"
+
+#include "util/log.h"
+
+#include <stddef.h>
+#include <time.h>
+
+typedef enum { FIGURE_COUNT, FIGURE_BYTES, FIGURE_TOTAL, FIGURE_BOOL } FigureKind;
+
+typedef struct {
+	MneStoreStats store;
+	uint64_t uptime, checkpoints, inodes;
+	bool read_only, unclean;
+} Figures;
+
+static const struct {
+	const char *name;
+	FigureKind kind;
+	size_t offset;
+	const char *help;
+} figures[] = {
+#define STORE(field) offsetof(Figures, store.field)
+	{ "uptime", FIGURE_COUNT, offsetof(Figures, uptime),
+	  "Seconds since mounting." },
+	{ "seq", FIGURE_COUNT, STORE(seq), "Sequence number of the last commit." },
+	{ "last_barrier_seq", FIGURE_COUNT, STORE(last_barrier_seq),
+	  "Commits up to this are durable." },
+	{ "commits", FIGURE_TOTAL, STORE(commits), "Commits since mounting." },
+	{ "barriers", FIGURE_TOTAL, STORE(barriers),
+	  "Durable barriers since mounting." },
+	{ "tables", FIGURE_COUNT, STORE(tables), "Tables." },
+	{ "records", FIGURE_COUNT, STORE(records), "Records of all tables." },
+	{ "checkpoints", FIGURE_COUNT, offsetof(Figures, checkpoints),
+	  "Active checkpoints." },
+	{ "open_files", FIGURE_COUNT, STORE(open_files), "Open files." },
+	{ "uncommitted", FIGURE_COUNT, STORE(uncommitted),
+	  "Files with changes that are not committed yet." },
+	{ "inodes", FIGURE_COUNT, offsetof(Figures, inodes),
+	  "Inodes the kernel knows." },
+	{ "reclaim_backlog", FIGURE_COUNT, STORE(reclaim_backlog),
+	  "Dropped checkpoints and files whose space is still to come back." },
+	{ "live_bytes", FIGURE_BYTES, STORE(live_bytes),
+	  "Bytes of files, in segments." },
+	{ "blob_bytes", FIGURE_BYTES, STORE(blob_bytes), "Size of all segments." },
+	{ "kv_bytes", FIGURE_BYTES, STORE(kv_bytes), "Size of the key-value store." },
+	{ "free_bytes", FIGURE_BYTES, STORE(free_bytes), "Bytes until writes fail." },
+	{ "read_only", FIGURE_BOOL, offsetof(Figures, read_only),
+	  "Mounted read-only." },
+	{ "unclean", FIGURE_BOOL, offsetof(Figures, unclean),
+	  "The last stop was unclean." },
+	{ "failed", FIGURE_BOOL, STORE(failed), "Read-only after a failed write." },
+#undef STORE
+};
+
+static Figures read_figures(MneNs *ns)
+{
+	Figures now = { .uptime = (uint64_t)MAX(time(NULL) - ns->started, 0) };
+
+	mne_store_stats(ns->store, &now.store);
+	now.checkpoints = mne_ckpts_count(mne_store_ckpts(ns->store));
+	now.inodes = mne_inodes_count(ns->inodes);
+	now.read_only = ns->options.read_only;
+	now.unclean = mne_store_was_unclean(ns->store);
+	return now;
+}
+
+static uint64_t value_of(const Figures *now, unsigned i)
+{
+	const char *at = (const char *)now + figures[i].offset;
+	uint64_t value;
+
+	if (figures[i].kind == FIGURE_BOOL)
+		return *(const bool *)at;
+	memcpy(&value, at, sizeof(value));
+	return value;
+}
+
+/* A quoted string; bytes that are no UTF-8 become \udcXX. */
+static void add_json_string(GString *to, const char *text)
+{
+	g_string_append_c(to, '"');
+	while (*text) {
+		gunichar c = g_utf8_get_char_validated(text, -1);
+		bool is_valid = (gint)c >= 0;
+		const char *next = is_valid ? g_utf8_next_char(text) : text + 1;
+
+		if (!is_valid)
+			g_string_append_printf(to, "\\udc%02x", (guint8)*text);
+		else if (c < 0x20 || c == 0x7f)
+			g_string_append_printf(to, "\\u%04x", c);
+		else if (c == '"' || c == '\\')
+			g_string_append_printf(to, "\\%c", (char)c);
+		else
+			g_string_append_len(to, text, next - text);
+		text = next;
+	}
+	g_string_append_c(to, '"');
+}
+
+static const char *shown_options(MneNs *ns)
+{
+	if (ns->options.shown && *ns->options.shown)
+		return ns->options.shown;
+	return ns->options.read_only ? "ro" : "rw";
+}
+
+void mne_status_version(MneNs *ns, GString *to)
+{
+	(void)ns;
+	g_string_append(to, PACKAGE_VERSION "\n");
+}
+
+void mne_status_text(MneNs *ns, GString *to)
+{
+	Figures now = read_figures(ns);
+
+	g_string_append_printf(to, "version %s\nstore %s\nmount %s\noptions %s\n",
+			       PACKAGE_VERSION, mne_store_path(ns->store),
+			       ns->options.mount_point, shown_options(ns));
+	for (unsigned i = 0; i < G_N_ELEMENTS(figures); i++)
+		g_string_append_printf(to, "%s %" G_GUINT64_FORMAT "\n",
+				       figures[i].name, value_of(&now, i));
+}
+
+void mne_status_json(MneNs *ns, GString *to)
+{
+	Figures now = read_figures(ns);
+
+	g_string_append(to, "{\"version\":\"" PACKAGE_VERSION "\",\"store\":");
+	add_json_string(to, mne_store_path(ns->store));
+	g_string_append(to, ",\"mount\":");
+	add_json_string(to, ns->options.mount_point);
+	g_string_append(to, ",\"options\":");
+	add_json_string(to, shown_options(ns));
+	for (unsigned i = 0; i < G_N_ELEMENTS(figures); i++) {
+		uint64_t value = value_of(&now, i);
+
+		g_string_append_printf(to, ",\"%s\":", figures[i].name);
+		if (figures[i].kind == FIGURE_BOOL)
+			g_string_append(to, value ? "true" : "false");
+		else
+			g_string_append_printf(to, "%" G_GUINT64_FORMAT, value);
+	}
+	g_string_append(to, "}\n");
+}
+
+void mne_status_log(MneNs *ns, GString *to)
+{
+	g_autofree char *log = mne_log_recent();
+
+	(void)ns;
+	g_string_append(to, log);
+}
+
+void mne_status_stats(MneNs *ns, GString *to)
+{
+	g_autofree char *engine = mne_store_engine_stats(ns->store);
+	const char *name;
+	uint64_t count;
+
+	mne_stats_add_text(ns->stats, to);
+	g_string_append_printf(to, "\n%-18s %12s\n", "failure", "thrown");
+	for (unsigned i = 0; mne_err_counter(i, &name, &count); i++)
+		if (count > 0)
+			g_string_append_printf(to, "%-18s %12" G_GUINT64_FORMAT "\n",
+					       name, count);
+	g_string_append_printf(to, "\n%s\n", engine ? engine : "");
+}
+
+void mne_status_metrics(MneNs *ns, GString *to)
+{
+	Figures now = read_figures(ns);
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(figures); i++) {
+		const char *suffix = figures[i].kind == FIGURE_TOTAL ? "_total" : "";
+		const char *type = figures[i].kind == FIGURE_TOTAL ? "counter"
+								   : "gauge";
+
+		g_string_append_printf(to,
+				       "# HELP mnefs_%s%s %s\n# TYPE mnefs_%s%s %s\n"
+				       "mnefs_%s%s %" G_GUINT64_FORMAT "\n",
+				       figures[i].name, suffix, figures[i].help,
+				       figures[i].name, suffix, type, figures[i].name,
+				       suffix, value_of(&now, i));
+	}
+	mne_stats_add_metrics(ns->stats, to);
+}
+
+/* Names of the tables a checkpoint covers, as it saw them: strings. */
+static GPtrArray *tables_of(MneCkpt *ckpt)
+{
+	GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(MneListing) listing = NULL;
+	MneEntry entry;
+
+	if (mne_view_list(&ckpt->view, MNE_ROOT_TABLE, MNE_ROOT_DIR, MNE_SLICE_EMPTY,
+			  &listing) < 0)
+		return names;
+	while (mne_listing_next(listing, &entry, NULL) > 0)
+		g_ptr_array_add(names, g_strndup((const char *)entry.name.data,
+						 entry.name.len));
+	return names;
+}
+
+static void print_checkpoint(MneCkpt *ckpt, GString *to)
+{
+	g_autofree char *name = mne_ckpt_name(ckpt);
+	g_autoptr(GPtrArray) tables = tables_of(ckpt);
+
+	g_string_append_printf(
+		to, "%s\t%" G_GUINT64_FORMAT "\t%.3f\t%016" G_GINT64_MODIFIER "x\t%s",
+		name, ckpt->seq, (double)ckpt->time_ns / 1e9, ckpt->cookie,
+		ckpt->all_tables ? "all" : "some");
+	for (unsigned i = 0; i < tables->len; i++)
+		g_string_append_printf(to, "\t%s",
+				       (char *)g_ptr_array_index(tables, i));
+	g_string_append_c(to, '\n');
+}
+
+static void print_checkpoint_json(MneCkpt *ckpt, GString *to)
+{
+	g_autofree char *name = mne_ckpt_name(ckpt);
+	g_autoptr(GPtrArray) tables = tables_of(ckpt);
+
+	g_string_append(to, "{\"name\":");
+	add_json_string(to, name);
+	g_string_append_printf(to,
+			       ",\"seq\":%" G_GUINT64_FORMAT
+			       ",\"time\":%.3f,\"cookie\":"
+			       "\"%016" G_GINT64_MODIFIER "x\",\"all\":%s,\"tables\":[",
+			       ckpt->seq, (double)ckpt->time_ns / 1e9, ckpt->cookie,
+			       ckpt->all_tables ? "true" : "false");
+	for (unsigned i = 0; i < tables->len; i++) {
+		g_string_append(to, i > 0 ? "," : "");
+		add_json_string(to, g_ptr_array_index(tables, i));
+	}
+	g_string_append(to, "],\"dropping\":false}\n");
+}
+
+static void print_checkpoints(MneNs *ns, void (*print)(MneCkpt *, GString *),
+			      GString *to)
+{
+	g_autoptr(GPtrArray) ckpts = mne_ckpts_list(mne_store_ckpts(ns->store));
+
+	for (unsigned i = 0; i < ckpts->len; i++)
+		print(g_ptr_array_index(ckpts, i), to);
+}
+
+void mne_status_checkpoints(MneNs *ns, GString *to)
+{
+	print_checkpoints(ns, print_checkpoint, to);
+}
+
+void mne_status_checkpoints_json(MneNs *ns, GString *to)
+{
+	print_checkpoints(ns, print_checkpoint_json, to);
+}

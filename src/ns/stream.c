@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ns/stream.c - an open directory: entries at positions that stay valid
+ *
+ * Names are listed in order, so "after the entry at position n" is "names > name(n)".  When
+ * a part is listed again, names that were handed out before keep their positions, and new
+ * ones get new positions at the end: positions need not ascend.
+ *
+ * Hidden names, if they are listed at all, come before the records.
+ */
+#define G_LOG_DOMAIN "mne-ns"
+
+#include "config.h"
+
+#include "ns/stream.h"
+
+#include "ns/ctl.h"
+#include "util/lock.h"
+
+#define DOTS       2u
+#define INDEX_STEP 64u
+
+/* Names in the order in which they were handed out. */
+typedef struct {
+	GByteArray *bytes; /* length, name, length, name … */
+	GArray *index; /* uint32_t: where every 64th begins */
+	uint64_t count;
+} Names;
+
+struct MneStream {
+	GList link; /* in ns->streams */
+	MneNs *ns; /* borrowed */
+	MneInode *inode; /* borrowed */
+	MneIdentity self;
+
+	MneLock lock; /* of busy */
+	MneCond idle;
+	bool busy;
+
+	/* What follows belongs to who made it busy. */
+	Names names;
+	uint64_t position; /* of the entry before the next one */
+	uint64_t known; /* names from here on may come again */
+	MneSlice after; /* list names > this; points to what follows */
+	uint8_t after_bytes[256];
+	unsigned next_hidden; /* number of the next hidden name */
+	MneListing *listing; /* LIVE, PAST; owned */
+	GPtrArray *fixed; /* CKPTS, CTL: all names */
+	unsigned next_fixed;
+	MneNode node; /* of the entry in hand */
+	MneInode *held; /* its lookup, if not taken */
+};
+
+static void names_clear(Names *names)
+{
+	g_byte_array_set_size(names->bytes, 0);
+	g_array_set_size(names->index, 0);
+	names->count = 0;
+}
+
+static void names_add(Names *names, MneSlice name)
+{
+	uint8_t len = (uint8_t)name.len;
+	uint32_t at = names->bytes->len;
+
+	if (names->count++ % INDEX_STEP == 0)
+		g_array_append_val(names->index, at);
+	g_byte_array_append(names->bytes, &len, 1);
+	g_byte_array_append(names->bytes, name.data, len);
+}
+
+/* Name number i < count; valid until one is added. */
+static MneSlice names_get(const Names *names, uint64_t i)
+{
+	const uint8_t *at = names->bytes->data +
+			    g_array_index(names->index, uint32_t, i / INDEX_STEP);
+
+	for (uint64_t n = i / INDEX_STEP * INDEX_STEP; n < i; n++)
+		at += 1 + *at;
+	return mne_slice(at + 1, *at);
+}
+
+static void enter(MneStream *stream)
+{
+	stream->link.data = stream;
+	MNE_WITH_LOCK(&stream->ns->open_lock);
+	g_queue_push_head_link(&stream->ns->streams, &stream->link);
+}
+
+static void leave(MneStream *stream)
+{
+	MNE_WITH_LOCK(&stream->ns->open_lock);
+	g_queue_unlink(&stream->ns->streams, &stream->link);
+}
+
+int mne_stream_open(MneNs *ns, MneInode *inode, MneStream **out_stream)
+{
+	MneStream *stream;
+
+	MNE_TRY(mne_ns_require_valid(inode));
+	if (!mne_inode_identity(inode).is_dir)
+		return -ENOTDIR;
+	stream = g_new0(MneStream, 1);
+	stream->ns = ns;
+	stream->inode = inode;
+	stream->self = mne_inode_identity(inode);
+	mne_lock_init(&stream->lock, MNE_RANK_HANDLE);
+	mne_cond_init(&stream->idle);
+	stream->names.bytes = g_byte_array_new();
+	stream->names.index = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+	enter(stream);
+	*out_stream = stream;
+	return 0;
+}
+
+void mne_stream_close(MneStream *stream)
+{
+	leave(stream);
+	mne_lock_clear(&stream->lock);
+	mne_cond_clear(&stream->idle);
+	g_byte_array_unref(stream->names.bytes);
+	g_array_unref(stream->names.index);
+	g_free(stream);
+}
+
+static void acquire(MneStream *stream)
+{
+	MNE_WITH_LOCK(&stream->lock);
+	while (stream->busy)
+		mne_cond_wait(&stream->idle, &stream->lock);
+	stream->busy = true;
+}
+
+static void release(MneStream *stream)
+{
+	MNE_WITH_LOCK(&stream->lock);
+	stream->busy = false;
+	mne_cond_signal(&stream->idle);
+}
+
+static bool at_root(const MneStream *stream)
+{
+	return stream->self.table == MNE_ROOT_TABLE;
+}
+
+/* Where listing goes on after name: among the hidden names, or behind them. */
+static void set_after(MneStream *stream, MneSlice name)
+{
+	const char *hidden;
+
+	if (name.len > 0)
+		memcpy(stream->after_bytes, name.data, name.len);
+	stream->after = mne_slice(stream->after_bytes, name.len);
+	stream->next_hidden = 0;
+	if (stream->self.object != MNE_OBJECT_LIVE ||
+	    mne_name_kind(name, at_root(stream)) == MNE_NAME_ORDINARY) {
+		stream->next_hidden = name.len > 0 ? G_MAXUINT : 0;
+		return;
+	}
+	stream->after = MNE_SLICE_EMPTY;
+	for (unsigned i = 0; (hidden = mne_name_visible(i, at_root(stream))); i++)
+		if (mne_slice_equal(name, mne_slice_str(hidden)))
+			stream->next_hidden = i + 1;
+}
+
+static GPtrArray *ctl_names(void)
+{
+	GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+
+	for (uint64_t number = 1; mne_ctl_name(number); number++)
+		g_ptr_array_add(names, g_strdup(mne_ctl_name(number)));
+	return names;
+}
+
+static int open_listing(MneStream *stream)
+{
+	const MneIdentity *self = &stream->self;
+
+	switch (self->object) {
+	case MNE_OBJECT_LIVE:
+		return mne_live_list(stream->ns->store, self->table, self->rec,
+				     stream->after, &stream->listing);
+	case MNE_OBJECT_PAST:
+		MNE_TRY(mne_ns_require_valid(stream->inode));
+		return mne_view_list(&self->ckpt->view, self->table, self->rec,
+				     stream->after, &stream->listing);
+	case MNE_OBJECT_CKPTS:
+		stream->fixed = mne_ckpts_dir_list(stream->ns, self);
+		break;
+	case MNE_OBJECT_CTL: stream->fixed = ctl_names(); break;
+	}
+	stream->next_fixed = 0;
+	return 0;
+}
+
+int mne_stream_start(MneStream *stream, uint64_t position)
+{
+	int err;
+
+	acquire(stream);
+	if (position == 0)
+		names_clear(&stream->names);
+	/* A position that was never handed out can only mean the end. */
+	stream->position = MIN(position, stream->names.count + DOTS);
+	stream->known = stream->position > DOTS ? stream->position - DOTS : 0;
+	set_after(stream, stream->known > 0
+				  ? names_get(&stream->names, stream->known - 1)
+				  : MNE_SLICE_EMPTY);
+	err = open_listing(stream);
+	if (err < 0)
+		mne_stream_stop(stream);
+	return err;
+}
+
+/* The lookup of the entry before was counted in vain. */
+static void give_back(MneStream *stream)
+{
+	if (stream->held)
+		mne_inodes_forget(stream->ns->inodes, stream->held, 1);
+	stream->held = NULL;
+}
+
+void mne_stream_stop(MneStream *stream)
+{
+	give_back(stream);
+	mne_node_clear(&stream->node);
+	g_clear_pointer(&stream->listing, mne_listing_free);
+	g_clear_pointer(&stream->fixed, g_ptr_array_unref);
+	release(stream);
+}
+
+/* The position of a name: that which it had, or a new one. */
+static uint64_t position_of(MneStream *stream, MneSlice name)
+{
+	Names *names = &stream->names;
+	int order = 1;
+
+	while (stream->known < names->count && order > 0) {
+		order = mne_slice_compare(name, names_get(names, stream->known));
+		stream->known += order > 0;
+	}
+	return stream->known < names->count && order == 0 ? stream->known + DOTS + 1
+							  : names->count + DOTS + 1;
+}
+
+static int next_dot(MneStream *stream, MneStreamEntry *out_entry)
+{
+	g_auto(MneNode) node = { 0 };
+	MneFinding finding;
+
+	out_entry->is_dot = true;
+	out_entry->position = stream->position + 1;
+	out_entry->name = mne_slice("..", (size_t)out_entry->position);
+	MNE_TRY(mne_ns_stat(stream->ns, stream->inode, &out_entry->found));
+	if (stream->position == 0 || stream->self.object != MNE_OBJECT_LIVE ||
+	    at_root(stream))
+		return 0;
+	MNE_TRY(mne_ns_node(stream->ns, stream->inode, &finding, &node));
+	out_entry->found.attr.st_ino = node.parent;
+	return 0;
+}
+
+static int look_up_name(MneStream *stream, const char *name, MneStreamEntry *out_entry)
+{
+	out_entry->name = mne_slice_str(name);
+	return mne_ns_lookup(stream->ns, stream->inode, out_entry->name,
+			     &out_entry->found);
+}
+
+static const char *hidden_name(MneStream *stream)
+{
+	if (stream->self.object != MNE_OBJECT_LIVE ||
+	    stream->ns->options.ctl != MNE_CTL_VISIBLE ||
+	    stream->next_hidden == G_MAXUINT)
+		return NULL;
+	return mne_name_visible(stream->next_hidden++, at_root(stream));
+}
+
+/* Does name come after where the stream stands?  Only records are listed from there. */
+static bool is_passed(const MneStream *stream, const char *name)
+{
+	return stream->after.len > 0 &&
+	       mne_slice_compare(mne_slice_str(name), stream->after) <= 0;
+}
+
+static int next_fixed(MneStream *stream, MneStreamEntry *out_entry)
+{
+	while (stream->next_fixed < stream->fixed->len) {
+		const char *name = g_ptr_array_index(stream->fixed,
+						     stream->next_fixed++);
+		int err;
+
+		if (is_passed(stream, name))
+			continue;
+		err = look_up_name(stream, name, out_entry);
+		if (err < 0 && mne_err_is(err, ENOENT)) /* dropped meanwhile */
+			continue;
+		return err < 0 ? err : 1;
+	}
+	return 0;
+}
+
+static int next_record(MneStream *stream, MneStreamEntry *out_entry)
+{
+	const MneIdentity *self = &stream->self;
+	MneEntry entry;
+	int got;
+
+	mne_node_clear(&stream->node);
+	got = mne_listing_next(stream->listing, &entry, &stream->node);
+	if (got == 0)
+		return mne_ns_require_valid(stream->inode);
+	MNE_TRY(got);
+
+	out_entry->name = entry.name;
+	if (self->object == MNE_OBJECT_LIVE)
+		mne_ns_found_live(stream->ns, entry.table, &stream->node, self->rec,
+				  entry.name, &out_entry->found);
+	else
+		MNE_TRY(mne_ns_found_past(stream->ns, self, entry.table, &stream->node,
+					  entry.name, &out_entry->found));
+	return 1;
+}
+
+static int next_listed(MneStream *stream, MneStreamEntry *out_entry)
+{
+	const char *hidden = hidden_name(stream);
+
+	if (hidden) {
+		MNE_TRY(look_up_name(stream, hidden, out_entry));
+		return 1;
+	}
+	return stream->fixed ? next_fixed(stream, out_entry)
+			     : next_record(stream, out_entry);
+}
+
+int mne_stream_next(MneStream *stream, MneStreamEntry *out_entry)
+{
+	int got;
+
+	give_back(stream);
+	*out_entry = (MneStreamEntry){ 0 };
+	if (stream->position < DOTS) {
+		MNE_TRY(next_dot(stream, out_entry));
+		return 1;
+	}
+	got = next_listed(stream, out_entry);
+	if (got <= 0)
+		return got;
+	stream->held = out_entry->found.inode;
+	out_entry->position = position_of(stream, out_entry->name);
+	return 1;
+}
+
+void mne_stream_take(MneStream *stream, MneStreamEntry *entry, bool keep_lookup)
+{
+	stream->position = entry->position;
+	if (entry->is_dot)
+		return;
+	if (keep_lookup)
+		stream->held = NULL;
+	/* Those handed out before keep their places; this one is new. */
+	if (entry->position > stream->names.count + DOTS) {
+		stream->known += stream->known == stream->names.count;
+		names_add(&stream->names, entry->name);
+	}
+}

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ns/tree.c - what stands where: lookup, stat, and how long the kernel may believe it
+ *
+ * What is live changes only through this mount, so the kernel may keep it for a day.
+ * Attributes in a checkpoint change when another checkpoint comes to share a version, and
+ * a dropped checkpoint must be noticed: they are asked for each time, and that a name is
+ * absent is not remembered.  The names in `.checkpoints` appear and vanish through several
+ * directories at once: not remembered either.
+ */
+#define G_LOG_DOMAIN "mne-ns"
+
+#include "config.h"
+
+#include "ns/attr.h"
+#include "ns/ctl.h"
+#include "ns/handle.h"
+#include "ns/ns.h"
+#include "ns/stream.h"
+
+#include <time.h>
+
+MneNs *mne_ns_new(MneStore *store, const MneNsOptions *options,
+		  const char *const *op_names, unsigned n_ops)
+{
+	MneNs *ns = g_new0(MneNs, 1);
+
+	ns->store = store;
+	ns->options = *options;
+	ns->options.shown = g_strdup(options->shown);
+	ns->options.mount_point = g_strdup(options->mount_point);
+	ns->inodes = mne_inodes_new();
+	ns->stats = mne_stats_new(op_names, n_ops);
+	ns->started = time(NULL);
+	mne_lock_init(&ns->open_lock, MNE_RANK_HANDLE);
+	g_queue_init(&ns->handles);
+	g_queue_init(&ns->streams);
+	atomic_init(&ns->ckpts_mode, S_ISVTX | 0775);
+	atomic_init(&ns->ckpts_gid, UINT32_MAX);
+	return ns;
+}
+
+void mne_ns_free(MneNs *ns)
+{
+	while (!g_queue_is_empty(&ns->handles))
+		mne_handle_close(g_queue_peek_head(&ns->handles));
+	while (!g_queue_is_empty(&ns->streams))
+		mne_stream_close(g_queue_peek_head(&ns->streams));
+	mne_inodes_free(ns->inodes);
+	mne_stats_free(ns->stats);
+	mne_lock_clear(&ns->open_lock);
+	g_free(ns->options.shown);
+	g_free(ns->options.mount_point);
+	g_free(ns);
+}
+
+int mne_ns_require_valid(const MneInode *inode)
+{
+	MneCkpt *ckpt = mne_inode_identity(inode).ckpt;
+	g_autofree char *name = NULL;
+
+	if (!ckpt || mne_ckpt_is_active(ckpt))
+		return 0;
+	name = mne_ckpt_name(ckpt);
+	return mne_throw(CKPT_GONE,
+			 "checkpoint %s was dropped; this directory is no longer valid",
+			 name);
+}
+
+int mne_ns_require_live(const MneInode *inode)
+{
+	switch (mne_inode_identity(inode).object) {
+	case MNE_OBJECT_LIVE: return 0;
+	case MNE_OBJECT_PAST:
+		MNE_TRY(mne_ns_require_valid(inode));
+		return mne_throw(CKPT_READONLY,
+				 "checkpoints are read-only: copy the file out");
+	case MNE_OBJECT_CKPTS:
+		return mne_throw(RESERVED_NAME,
+				 ".checkpoints holds nothing but checkpoints");
+	case MNE_OBJECT_CTL: break;
+	}
+	return mne_throw(RESERVED_NAME, ".mnefs is not changed this way");
+}
+
+int mne_ns_node(MneNs *ns, MneInode *inode, MneFinding *out_finding, MneNode *out_node)
+{
+	MneIdentity self = mne_inode_identity(inode);
+	int err;
+
+	g_assert(self.object == MNE_OBJECT_LIVE || self.object == MNE_OBJECT_PAST);
+	mne_inode_find(ns->inodes, inode, out_finding);
+	if (self.ckpt) {
+		MNE_TRY(mne_ns_require_valid(inode));
+		return mne_view_node(&self.ckpt->view, &out_finding->place, out_node);
+	}
+	do
+		err = mne_live_node(ns->store, &out_finding->place, out_node);
+	while (mne_inode_retry(ns->inodes, inode, err, out_finding));
+	return err;
+}
+
+static unsigned sharers_of(MneNs *ns, MneCkpt *ckpt, const MnePlace *place,
+			   const MneNode *node)
+{
+	unsigned count = 1;
+
+	if (!ns->options.cplinks || mne_node_is_dir(node))
+		return 1;
+	if (mne_ckpt_sharers_of(ckpt, place, node, &count) < 0)
+		return 1;
+	return MAX(count, 1u);
+}
+
+void mne_ns_found_live(MneNs *ns, uint32_t table, const MneNode *node, uint64_t dir,
+		       MneSlice name, MneFound *out)
+{
+	MneIdentity self = {
+		.object = MNE_OBJECT_LIVE,
+		.is_dir = mne_node_is_dir(node),
+		.table = table,
+		.rec = node->rec,
+	};
+
+	out->inode = mne_inodes_look_up(ns->inodes, &self, dir, name);
+	out->entry_timeout = MNE_LONG_TIMEOUT;
+	out->attr_timeout = MNE_LONG_TIMEOUT;
+	mne_attr_of_live(node, &out->attr);
+}
+
+int mne_ns_found_past(MneNs *ns, const MneIdentity *parent, uint32_t table,
+		      const MneNode *node, MneSlice name, MneFound *out)
+{
+	MneIdentity self = {
+		.object = MNE_OBJECT_PAST,
+		.is_dir = mne_node_is_dir(node),
+		.table = table,
+		.rec = node->rec,
+		.ckpt = parent->ckpt,
+		.via = parent->via,
+	};
+	MnePlace place = {
+		.table = table,
+		.rec = node->rec,
+		.dir = parent->rec,
+		.name = name,
+		.is_dir = self.is_dir,
+	};
+	unsigned sharers = sharers_of(ns, self.ckpt, &place, node);
+
+	if (!mne_ckpt_is_active(self.ckpt))
+		return mne_throw(CKPT_GONE,
+				 "the checkpoint was dropped while it was read");
+
+	out->inode = mne_inodes_look_up(ns->inodes, &self, parent->rec, name);
+	out->entry_timeout = MNE_LONG_TIMEOUT;
+	out->attr_timeout = 0;
+	mne_attr_of_past(node, self.ckpt->cookie, sharers, &out->attr);
+	return 0;
+}
+
+static void not_there(MneFound *out)
+{
+	*out = (MneFound){ .entry_timeout = MNE_LONG_TIMEOUT };
+}
+
+static int lookup_live(MneNs *ns, const MneIdentity *parent, MneSlice name,
+		       MneFound *out)
+{
+	g_auto(MneNode) node = { 0 };
+	uint32_t table;
+	int err = mne_live_lookup(ns->store, parent->table, parent->rec, name, &table,
+				  &node);
+
+	if (err < 0 && mne_err_is(err, ENOENT)) {
+		not_there(out);
+		return 0;
+	}
+	MNE_TRY(err);
+	mne_ns_found_live(ns, table, &node, parent->rec, name, out);
+	return 0;
+}
+
+static int lookup_past(MneNs *ns, const MneIdentity *parent, MneSlice name,
+		       MneFound *out)
+{
+	g_auto(MneNode) node = { 0 };
+	uint32_t table;
+
+	MNE_TRY(mne_view_lookup(&parent->ckpt->view, parent->table, parent->rec, name,
+				&table, &node));
+	return mne_ns_found_past(ns, parent, table, &node, name, out);
+}
+
+/* The `.checkpoints` of directory `of`. */
+static int found_ckpts_dir(MneNs *ns, const MneIdentity *of, MneSlice name,
+			   MneFound *out)
+{
+	MneIdentity self = {
+		.object = MNE_OBJECT_CKPTS,
+		.is_dir = true,
+		.table = of->table,
+		.rec = of->rec,
+	};
+
+	MNE_TRY(mne_ckpts_dir_stat(ns, &self, &out->attr));
+	out->inode = mne_inodes_look_up(ns->inodes, &self, of->rec, name);
+	out->entry_timeout = MNE_LONG_TIMEOUT;
+	out->attr_timeout = 0;
+	return 0;
+}
+
+static int found_ctl(MneNs *ns, uint64_t number, MneSlice name, MneFound *out)
+{
+	MneIdentity self = {
+		.object = MNE_OBJECT_CTL,
+		.is_dir = number == MNE_CTL_DIR,
+		.rec = number,
+	};
+
+	MNE_TRY(mne_ctl_stat(ns, number, &out->attr));
+	out->inode = mne_inodes_look_up(ns->inodes, &self, MNE_ROOT_DIR, name);
+	out->entry_timeout = 0;
+	out->attr_timeout = 0;
+	return 0;
+}
+
+static int lookup_reserved(MneNs *ns, const MneIdentity *parent, MneNameKind kind,
+			   MneSlice name, MneFound *out)
+{
+	if (ns->options.ctl == MNE_CTL_OFF) {
+		not_there(out);
+		return 0;
+	}
+	switch (kind) {
+	case MNE_NAME_CHECKPOINTS: return found_ckpts_dir(ns, parent, name, out);
+	case MNE_NAME_CTL: return found_ctl(ns, MNE_CTL_DIR, name, out);
+	case MNE_NAME_ORDINARY:
+	case MNE_NAME_FRAG:
+	case MNE_NAME_BY:
+	case MNE_NAME_TX: break;
+	}
+	not_there(out);
+	return 0;
+}
+
+static int lookup_ctl(MneNs *ns, MneSlice name, MneFound *out)
+{
+	uint64_t number = mne_ctl_find(name);
+
+	return number == MNE_CTL_DIR ? -ENOENT : found_ctl(ns, number, name, out);
+}
+
+int mne_ns_lookup(MneNs *ns, MneInode *parent, MneSlice name, MneFound *out)
+{
+	MneIdentity in = mne_inode_identity(parent);
+	MneNameKind kind;
+
+	if (name.len > MNE_NAME_MAX)
+		return -ENAMETOOLONG;
+	switch (in.object) {
+	case MNE_OBJECT_LIVE:
+		kind = mne_name_kind(name, in.table == MNE_ROOT_TABLE);
+		if (kind != MNE_NAME_ORDINARY)
+			return lookup_reserved(ns, &in, kind, name, out);
+		return lookup_live(ns, &in, name, out);
+	case MNE_OBJECT_PAST:
+		MNE_TRY(mne_ns_require_valid(parent));
+		return lookup_past(ns, &in, name, out);
+	case MNE_OBJECT_CKPTS: return mne_ckpts_dir_lookup(ns, &in, name, out);
+	case MNE_OBJECT_CTL: break;
+	}
+	return lookup_ctl(ns, name, out);
+}
+
+static int stat_record(MneNs *ns, MneInode *inode, MneFound *out)
+{
+	MneIdentity self = mne_inode_identity(inode);
+	g_auto(MneNode) node = { 0 };
+	MneFinding finding;
+
+	MNE_TRY(mne_ns_node(ns, inode, &finding, &node));
+	if (!self.ckpt) {
+		out->attr_timeout = MNE_LONG_TIMEOUT;
+		mne_attr_of_live(&node, &out->attr);
+		return 0;
+	}
+	mne_attr_of_past(&node, self.ckpt->cookie,
+			 sharers_of(ns, self.ckpt, &finding.place, &node), &out->attr);
+	return mne_ns_require_valid(inode);
+}
+
+int mne_ns_stat(MneNs *ns, MneInode *inode, MneFound *out)
+{
+	MneIdentity self = mne_inode_identity(inode);
+
+	*out = (MneFound){ .inode = inode };
+	switch (self.object) {
+	case MNE_OBJECT_LIVE:
+	case MNE_OBJECT_PAST: return stat_record(ns, inode, out);
+	case MNE_OBJECT_CKPTS: return mne_ckpts_dir_stat(ns, &self, &out->attr);
+	case MNE_OBJECT_CTL: break;
+	}
+	return mne_ctl_stat(ns, self.rec, &out->attr);
+}
+
+int mne_ns_readlink(MneNs *ns, MneInode *inode, char **out_target)
+{
+	g_auto(MneNode) node = { 0 };
+	MneFinding finding;
+
+	MNE_TRY(mne_ns_require_valid(inode));
+	if (mne_inode_identity(inode).object > MNE_OBJECT_PAST)
+		return -EINVAL;
+	MNE_TRY(mne_ns_node(ns, inode, &finding, &node));
+	if (!S_ISLNK(node.mode))
+		return -EINVAL;
+	*out_target = g_strndup((const char *)node.content.data, node.content.len);
+	return 0;
+}

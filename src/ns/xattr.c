@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ns/xattr.c - extended attributes, by what stands where
+ *
+ * `mnefs.*` is ours: read-only, never listed.  POSIX ACLs are not supported, and are
+ * refused rather than kept without effect.
+ */
+#define G_LOG_DOMAIN "mne-ns"
+
+#include "config.h"
+
+#include "ns/ns.h"
+
+#include <sys/xattr.h>
+
+#define OUR_PREFIX "mnefs."
+#define ACL_PREFIX "system.posix_acl_"
+
+static bool has_prefix(MneSlice name, const char *prefix)
+{
+	return mne_slice_has_prefix(name, mne_slice_str(prefix));
+}
+
+static bool is_record(const MneInode *inode)
+{
+	MneObject object = mne_inode_identity(inode).object;
+
+	return object == MNE_OBJECT_LIVE || object == MNE_OBJECT_PAST;
+}
+
+int mne_ns_setxattr(MneNs *ns, MneInode *inode, MneSlice name, MneSlice value,
+		    int flags)
+{
+	MneFinding finding;
+	int err;
+
+	if (has_prefix(name, ACL_PREFIX))
+		return -EOPNOTSUPP;
+	if (has_prefix(name, OUR_PREFIX))
+		return -EPERM;
+	MNE_TRY(mne_ns_require_live(inode));
+
+	mne_inode_find(ns->inodes, inode, &finding);
+	do
+		err = mne_setxattr(ns->store, &finding.place, name, value, flags);
+	while (mne_inode_retry(ns->inodes, inode, err, &finding));
+	return err;
+}
+
+static int get_fact(MneNs *ns, MneInode *inode, MneSlice name, GBytes **out_value)
+{
+	static const char *const facts[] = { "mnefs.seq", "mnefs.version",
+					     "mnefs.mtime_ns", "mnefs.btime" };
+	g_auto(MneNode) node = { 0 };
+	uint64_t values[G_N_ELEMENTS(facts)];
+	MneFinding finding;
+
+	MNE_TRY(mne_ns_node(ns, inode, &finding, &node));
+	values[0] = node.seq;
+	values[1] = node.version;
+	values[2] = (uint64_t)node.mtime.tv_sec * 1000000000 +
+		    (uint64_t)node.mtime.tv_nsec;
+	values[3] = (uint64_t)node.btime.tv_sec * 1000000000 +
+		    (uint64_t)node.btime.tv_nsec;
+	for (unsigned i = 0; i < G_N_ELEMENTS(facts); i++) {
+		char *text;
+
+		if (!mne_slice_equal(name, mne_slice_str(facts[i])))
+			continue;
+		text = g_strdup_printf("%" G_GUINT64_FORMAT, values[i]);
+		*out_value = g_bytes_new_take(text, strlen(text));
+		return 0;
+	}
+	return -ENODATA;
+}
+
+int mne_ns_getxattr(MneNs *ns, MneInode *inode, MneSlice name, GBytes **out_value)
+{
+	MneIdentity self = mne_inode_identity(inode);
+	g_auto(MneNode) node = { 0 };
+	MneFinding finding;
+	int err;
+
+	if (has_prefix(name, ACL_PREFIX))
+		return -EOPNOTSUPP;
+	if (!is_record(inode))
+		return -ENODATA;
+	if (has_prefix(name, OUR_PREFIX))
+		return get_fact(ns, inode, name, out_value);
+	if (self.ckpt) {
+		MNE_TRY(mne_ns_node(ns, inode, &finding, &node));
+		return mne_view_xattr(&self.ckpt->view, self.table, &node, name,
+				      out_value);
+	}
+	mne_inode_find(ns->inodes, inode, &finding);
+	do
+		err = mne_live_xattr(ns->store, &finding.place, name, out_value);
+	while (mne_inode_retry(ns->inodes, inode, err, &finding));
+	return err;
+}
+
+int mne_ns_listxattr(MneNs *ns, MneInode *inode, GByteArray *out)
+{
+	MneIdentity self = mne_inode_identity(inode);
+	g_auto(MneNode) node = { 0 };
+	MneFinding finding;
+	int err;
+
+	if (!is_record(inode))
+		return 0;
+	if (self.ckpt) {
+		MNE_TRY(mne_ns_node(ns, inode, &finding, &node));
+		return mne_view_xattr_names(&self.ckpt->view, self.table, &node, out);
+	}
+	mne_inode_find(ns->inodes, inode, &finding);
+	do
+		err = mne_live_xattr_names(ns->store, &finding.place, out);
+	while (mne_inode_retry(ns->inodes, inode, err, &finding));
+	return err;
+}
