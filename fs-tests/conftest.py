@@ -21,6 +21,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -50,6 +51,11 @@ def pytest_addoption(parser):
         help="how long the state machine looks for a difference",
     )
     group.addoption(
+        "--model-shrink",
+        action="store_true",
+        help="100 examples, and the shortest way to what fails",
+    )
+    group.addoption(
         "--crash-rounds", type=int, default=10, help="how often writers are killed"
     )
 
@@ -63,6 +69,9 @@ def missing():
 
 
 def pytest_configure(config):
+    # no .hypothesis directory in the sources
+    hypothesis.settings.register_profile("mnefs", database=None, deadline=None)
+    hypothesis.settings.load_profile("mnefs")
     if config.getoption("--require-fuse") and not harness.REFERENCE and missing():
         raise pytest.UsageError(missing())
 

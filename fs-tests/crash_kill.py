@@ -118,10 +118,11 @@ def last_of_prefix(numbers):
 
 def kill_while_writing(m, round_, starts):
     writers = [Writer(m.path, n, starts[n]) for n in range(WRITERS)]
-    made = []
+    made, count = [], 0
     end = time.monotonic() + random.Random(round_).uniform(0.1, 1.2)
     while time.monotonic() < end:
-        name = f"{round_}-{len(made)}"
+        count += 1
+        name = f"{round_}-{count}"
         (m.checkpoints / name).mkdir()
         made.append(name)
         if len(made) > 3:

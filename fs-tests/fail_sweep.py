@@ -43,29 +43,29 @@ def in_place(path, at, content):
 
 BIG = bytes(range(250)) * 1200
 
-# (is it durable on return?, what to do)
+# (is it durable on return?, which file does it write by more than one call?, what to do)
 STEPS = [
-    (False, lambda m: write(m.table / "small", b"small")),
-    (False, lambda m: write(m.table / "big", BIG)),
-    (False, lambda m: (m.table / "dir").mkdir()),
-    (True, durable),
-    (False, lambda m: os.rename(m.table / "small", m.table / "dir/small")),
-    (False, lambda m: os.link(m.table / "dir/small", m.table / "link")),
-    (False, lambda m: os.setxattr(m.table / "link", "user.a", b"x" * 3000)),
-    (True, lambda m: m.checkpoint("c")),
-    (False, lambda m: write(m.table / "old", b"overwritten")),
-    (False, lambda m: in_place(m.table / "big", 100_000, b"X" * 150_000)),
-    (False, lambda m: os.truncate(m.table / "big", 120_000)),
-    (False, lambda m: os.unlink(m.table / "old big")),
-    (True, durable),
-    (True, lambda m: m.checkpoint("d", "t")),
-    (False, lambda m: os.unlink(m.table / "link")),
-    (False, lambda m: m.drop("c")),
-    (False, lambda m: (m.path / "u").mkdir()),
-    (False, lambda m: os.rename(m.path / "u", m.path / "v")),
-    (True, durable),
-    (False, lambda m: os.symlink("x" * 2000, m.table / "s")),
-    (False, lambda m: write(m.table / "log", b"more", os.O_WRONLY | os.O_APPEND)),
+    (False, "small", lambda m: write(m.table / "small", b"small")),
+    (False, "big", lambda m: write(m.table / "big", BIG)),
+    (False, None, lambda m: (m.table / "dir").mkdir()),
+    (True, None, durable),
+    (False, None, lambda m: os.rename(m.table / "small", m.table / "dir/small")),
+    (False, None, lambda m: os.link(m.table / "dir/small", m.table / "link")),
+    (False, None, lambda m: os.setxattr(m.table / "link", "user.a", b"x" * 3000)),
+    (True, None, lambda m: m.checkpoint("c")),
+    (False, "old", lambda m: write(m.table / "old", b"overwritten")),
+    (False, "big", lambda m: in_place(m.table / "big", 100_000, b"X" * 150_000)),
+    (False, None, lambda m: os.truncate(m.table / "big", 120_000)),
+    (False, None, lambda m: os.unlink(m.table / "old big")),
+    (True, None, durable),
+    (True, None, lambda m: m.checkpoint("d", "t")),
+    (False, None, lambda m: os.unlink(m.table / "link")),
+    (False, None, lambda m: m.drop("c")),
+    (False, None, lambda m: (m.path / "u").mkdir()),
+    (False, None, lambda m: os.rename(m.path / "u", m.path / "v")),
+    (True, None, durable),
+    (False, None, lambda m: os.symlink("x" * 2000, m.table / "s")),
+    (False, "log", lambda m: write(m.table / "log", b"more", os.O_WRONLY | os.O_APPEND)),
 ]
 
 
@@ -96,7 +96,7 @@ def base(mount, store, tmp_path):
     shutil.copytree(store, base)
     with mount() as m:
         states = [state_of(m)]
-        for _, step in STEPS:
+        for _, _, step in STEPS:
             step(m)
             states.append(state_of(m))
     return base, states
@@ -105,7 +105,7 @@ def base(mount, store, tmp_path):
 def run_steps(m):
     """How many steps went well, and how many of them last."""
     done = lasting = 0
-    for is_durable, step in STEPS:
+    for is_durable, _, step in STEPS:
         try:
             step(m)
         except OSError:
@@ -143,13 +143,14 @@ def test_after_any_fault_the_store_is_as_after_some_step(fault, base, mount, sto
             if kills and done < len(STEPS):
                 assert m.wait_killed() == -9, f"{fault}={nth}"
             else:
-                assert m.is_alive(), f"{fault}={nth}: the daemon died"
+                # in the background it may be killed just after the last step
+                assert kills or m.is_alive(), f"{fault}={nth}: the daemon died"
                 m.unmount(check=False)
                 code = m.process.returncode
                 assert code in ((0, -9) if kills else (0, 1)), f"{fault}={nth}: {code}"
                 fired = code == -9 if kills else m.was_injected()
         try:
-            compare(mount, states, done, lasting)
+            compare(mount, states, done, lasting, kills)
             check()
         except (AssertionError, MountFailed) as error:
             raise AssertionError(f"{fault}={nth}, {done} steps done: {error}") from error
@@ -161,11 +162,20 @@ def test_after_any_fault_the_store_is_as_after_some_step(fault, base, mount, sto
     assert nth > 1, "no fault ever fired"
 
 
-def compare(mount, states, done, lasting):
+def without(state, path):
+    return ({k: v for k, v in state[0].items() if k != path}, *state[1:])
+
+
+def compare(mount, states, done, lasting, kills):
     with mount(create=False) as m:
         found = state_of(m)
     last = min(done + 1, len(states) - 1)
     allowed = states[lasting : last + 1]
+    # A write that failed and was told of may have come half way, as everywhere.
+    half = STEPS[done][1] if done < len(STEPS) else None
+    if half and not kills:
+        allowed = [without(state, f"t/{half}") for state in allowed]
+        found = without(found, f"t/{half}")
     assert found in allowed, (
         f"in none of the states after steps {lasting} to {last};"
         f" it is that after {[n for n, s in enumerate(states) if s == found]}:"

@@ -3,15 +3,16 @@
 # model_checkpoints.py - a state machine that does anything, against a dict that knows
 #
 # The model is a tree of plain objects; a checkpoint is a deep copy of it.  Hypothesis
-# chooses what happens next, and when a difference turns up, it looks for the shortest
-# way there.  After kill -9 the store must be in a state that is allowed:
+# chooses what happens next.  After kill -9 the store must be in a state that is allowed:
 #
 #	killed after fsync	exactly the state of the model
 #	killed at any time	a state that the model had since the last fsync or the
 #				last checkpoint, or has now: a prefix of the commits
 #
-# Runs for --model-seconds (default 60), whole examples at a time, each with a new store.
+# Runs for --model-seconds (default 60); with --model-shrink it looks for the shortest
+# way to a failure (which takes minutes) instead of showing the first one.
 
+import contextlib
 import copy
 import errno
 import os
@@ -35,14 +36,17 @@ from harness import RENAME_EXCHANGE, fsync_path, renameat2
 TABLES = ["t", "u"]
 NAMES = ["a", "b", "c", "d"]
 SIZES = [0, 1, 7, 1000, 3000, 5000, 70_000, 300_000]
-# Hypothesis makes the first ten of a run small.
-BATCH = 25
+STEPS = 150
 XATTRS = ["user.one", "user.two"]
+
+
+class Enough(KeyboardInterrupt):
+    """The time is up: hypothesis lets this through."""
 
 
 class File:
     def __init__(self):
-        self.data = bytearray()
+        self.data = b""  # never changed in place: copies are cheap
         self.xattrs = {}
 
 
@@ -56,7 +60,7 @@ def freeze(node):
     """A value that compares."""
     xattrs = tuple(sorted(node.xattrs.items()))
     if isinstance(node, File):
-        return ("file", bytes(node.data), xattrs)
+        return ("file", node.data, xattrs)
     inside = {name: freeze(child) for name, child in node.entries.items()}
     return ("dir", tuple(sorted(inside.items())), xattrs)
 
@@ -77,20 +81,23 @@ def describe(value, depth=0):
     """Short enough to read in a failure."""
     kind, inside, xattrs = value
     if kind == "file":
-        return f"{len(inside)} bytes {bytes(inside[:8])!r} {xattrs or ''}"
+        return f"{len(inside)} bytes {inside[:8]!r} {xattrs or ''}"
     lines = [
         "  " * depth + f"{name}: {describe(child, depth + 1)}" for name, child in inside
     ]
     return f"dir {xattrs or ''}\n" + "\n".join(lines)
 
 
-@st.composite
-def paths(draw, min_depth=1, max_depth=3):
-    depth = draw(st.integers(min_depth, max_depth))
-    return "/".join(draw(st.sampled_from(NAMES)) for _ in range(depth))
-
-
+# Where something is done: the n-th thing there is, or a name in the n-th directory, or
+# (so that errors are met, too) any path at all.
+numbers = st.integers(0, 63)
+names = st.sampled_from(NAMES)
 tables = st.sampled_from(TABLES)
+anywhere = st.tuples(tables, st.lists(names, min_size=1, max_size=3).map("/".join))
+existing = st.one_of(numbers, numbers, numbers, numbers, anywhere)
+places = st.one_of(
+    st.tuples(numbers, names), st.tuples(numbers, names), existing, anywhere
+)
 sizes = st.sampled_from(SIZES)
 
 
@@ -98,16 +105,20 @@ class Machine(RuleBasedStateMachine):
     mount = None  # set by the test: path of the store -> Mount
     top = None
     check = None
-    number = 0
+    deadline = None
+    number = changes = 0
 
     @initialize()
     def start(self):
+        if time.monotonic() > type(self).deadline:
+            raise Enough
         type(self).number += 1
         self.here = Path(self.top) / f"store-{self.number}"
         self.root = Dir()
         self.checkpoints = {}
         self.byte = 0
         self.m = None
+        self.since = 0
         self.up()
         for name in TABLES:
             (self.m.path / name).mkdir()
@@ -129,12 +140,50 @@ class Machine(RuleBasedStateMachine):
     def durable(self):
         """What is so now is so after any crash: fsync, a new checkpoint, unmount."""
         self.allowed = []
-        self.changed()
+        self.remember()
 
     def changed(self):
-        self.allowed.append((copy.deepcopy(self.root), copy.deepcopy(self.checkpoints)))
+        self.since += 1
+        type(self).changes += 1
+        self.remember()
+
+    def remember(self):
+        self.allowed.append((copy.deepcopy(self.root), dict(self.checkpoints)))
 
     # the tree
+
+    def all_paths(self, kind):
+        """Of this kind of node, in order: (table, path); of directories, tables, too."""
+        found = []
+
+        def visit(table, path, node):
+            if isinstance(node, kind) and (path or kind is Dir):
+                found.append((table, path))
+            if isinstance(node, Dir):
+                for name in sorted(node.entries):
+                    visit(table, f"{path}/{name}".lstrip("/"), node.entries[name])
+
+        for table in TABLES:
+            visit(table, "", self.root.entries[table])
+        return found
+
+    def resolve(self, where, kind=(File, Dir)):
+        """(table, path) of what a rule was given."""
+        if isinstance(where, int):
+            there = [place for place in self.all_paths(kind) if place[1]]
+            return there[where % len(there)] if there else ("t", "a")
+        first, second = where
+        if isinstance(first, str):
+            return first, second
+        inside = self.all_paths(Dir)
+        table, path = inside[first % len(inside)]
+        return table, f"{path}/{second}".lstrip("/")
+
+    def near(self, table, to, always=False):
+        """resolve(), mostly in this table."""
+        other, path = self.resolve(to)
+        is_chosen = isinstance(to, tuple) and isinstance(to[0], str) and not always
+        return (other if is_chosen else table), path
 
     def find(self, table, path):
         """(parent, name, node or None), or None if there is no such parent."""
@@ -180,8 +229,9 @@ class Machine(RuleBasedStateMachine):
 
     # files
 
-    @rule(table=tables, path=paths(), size=sizes)
-    def write(self, table, path, size):
+    @rule(where=places, size=sizes)
+    def write(self, where, size):
+        table, path = self.resolve(where)
         found = self.find(table, path)
         data = self.content(size)
 
@@ -196,16 +246,17 @@ class Machine(RuleBasedStateMachine):
         self.do(0, act)
         if node is None:
             node = parent.entries[name] = File()
-        node.data[:] = data
+        node.data = data
         self.changed()
 
-    def existing(self, table, path, kind):
+    def node_at(self, table, path, kind):
         found = self.find(table, path)
         return found[2] if found and isinstance(found[2], kind) else None
 
-    @rule(table=tables, path=paths(), size=sizes)
-    def append(self, table, path, size):
-        node = self.existing(table, path, File)
+    @rule(where=existing, size=sizes)
+    def append(self, where, size):
+        table, path = self.resolve(where, File)
+        node = self.node_at(table, path, File)
         if not node:
             return
         data = self.content(size)
@@ -214,31 +265,34 @@ class Machine(RuleBasedStateMachine):
         node.data += data
         self.changed()
 
-    @rule(table=tables, path=paths(), at=sizes, size=sizes)
-    def overwrite(self, table, path, at, size):
-        node = self.existing(table, path, File)
+    @rule(where=existing, at=sizes, size=sizes)
+    def overwrite(self, where, at, size):
+        table, path = self.resolve(where, File)
+        node = self.node_at(table, path, File)
         if not node or not size:
             return
         data = self.content(size)
         with open(self.disk(table, path), "r+b", buffering=0) as file:
             os.pwrite(file.fileno(), data, at)
-        node.data.extend(bytes(max(0, at - len(node.data))))
-        node.data[at : at + size] = data
+        before = node.data.ljust(at, b"\0")
+        node.data = before[:at] + data + before[at + size :]
         self.changed()
 
-    @rule(table=tables, path=paths(), size=sizes)
-    def truncate(self, table, path, size):
-        node = self.existing(table, path, File)
+    @rule(where=existing, size=sizes)
+    def truncate(self, where, size):
+        table, path = self.resolve(where, File)
+        node = self.node_at(table, path, File)
         if not node:
             return
         os.truncate(self.disk(table, path), size)
-        node.data[:] = node.data[:size] + bytes(max(0, size - len(node.data)))
+        node.data = node.data[:size].ljust(size, b"\0")
         self.changed()
 
-    @rule(table=tables, path=paths(), size=sizes)
-    def checkpoint_while_writing(self, table, path, size):
+    @rule(where=existing, size=sizes)
+    def checkpoint_while_writing(self, where, size):
         """The file is in the checkpoint as it was before, or not at all."""
-        node = self.existing(table, path, File)
+        table, path = self.resolve(where, File)
+        node = self.node_at(table, path, File)
         if not node or "w" in self.checkpoints:
             return
         data = self.content(size)
@@ -250,13 +304,14 @@ class Machine(RuleBasedStateMachine):
             os.close(fd)
         self.checkpoints["w"] = copy.deepcopy(self.root)
         self.durable()
-        node.data[:] = data
+        node.data = data
         self.changed()
 
     # names
 
-    @rule(table=tables, path=paths())
-    def mkdir(self, table, path):
+    @rule(where=places)
+    def mkdir(self, where):
+        table, path = self.resolve(where)
         found = self.find(table, path)
 
         def act():
@@ -269,8 +324,9 @@ class Machine(RuleBasedStateMachine):
             parent.entries[name] = Dir()
             self.changed()
 
-    @rule(table=tables, path=paths())
-    def rmdir(self, table, path):
+    @rule(where=existing)
+    def rmdir(self, where):
+        table, path = self.resolve(where, Dir)
         found = self.find(table, path)
 
         def act():
@@ -290,8 +346,9 @@ class Machine(RuleBasedStateMachine):
             del parent.entries[name]
             self.changed()
 
-    @rule(table=tables, path=paths())
-    def unlink(self, table, path):
+    @rule(where=existing)
+    def unlink(self, where):
+        table, path = self.resolve(where, File)
         found = self.find(table, path)
 
         def act():
@@ -309,9 +366,10 @@ class Machine(RuleBasedStateMachine):
             del parent.entries[name]
             self.changed()
 
-    @rule(table=tables, path=paths())
-    def rm_r(self, table, path):
-        node = self.existing(table, path, Dir)
+    @rule(where=existing)
+    def rm_r(self, where):
+        table, path = self.resolve(where, Dir)
+        node = self.node_at(table, path, Dir)
         if not node:
             return
         shutil.rmtree(self.disk(table, path))
@@ -321,8 +379,10 @@ class Machine(RuleBasedStateMachine):
         fsync_path(self.m.path / "t")
         self.durable()
 
-    @rule(table=tables, old=paths(), other=tables, new=paths())
-    def rename(self, table, old, other, new):
+    @rule(where=existing, to=places)
+    def rename(self, where, to):
+        table, old = self.resolve(where)
+        other, new = self.near(table, to)
         source, target = self.find(table, old), self.find(other, new)
         if not source or not target or source[2] is None:
             return
@@ -356,8 +416,12 @@ class Machine(RuleBasedStateMachine):
             target[0].entries[target[1]] = node
             self.changed()
 
-    @rule(table=tables, old=paths(), new=paths())
-    def exchange(self, table, old, new):
+    @rule(where=existing, to=existing)
+    def exchange(self, where, to):
+        table, old = self.resolve(where)
+        other, new = self.resolve(to)
+        if table != other:
+            return
         a, b = self.find(table, old), self.find(table, new)
         if not a or not b or a[2] is None or b[2] is None:
             return
@@ -367,8 +431,10 @@ class Machine(RuleBasedStateMachine):
         a[0].entries[a[1]], b[0].entries[b[1]] = b[2], a[2]
         self.changed()
 
-    @rule(table=tables, old=paths(), new=paths())
-    def link(self, table, old, new):
+    @rule(where=existing, to=places)
+    def link(self, where, to):
+        table, old = self.resolve(where, File)
+        _, new = self.near(table, to, always=True)
         source, target = self.find(table, old), self.find(table, new)
         if not source or not target or not isinstance(source[2], File):
             return
@@ -380,8 +446,9 @@ class Machine(RuleBasedStateMachine):
             target[0].entries[target[1]] = source[2]
             self.changed()
 
-    @rule(table=tables, path=paths(), name=st.sampled_from(XATTRS), size=sizes)
-    def setxattr(self, table, path, name, size):
+    @rule(where=existing, name=st.sampled_from(XATTRS), size=sizes)
+    def setxattr(self, where, name, size):
+        table, path = self.resolve(where)
         found = self.find(table, path)
         if not found or not found[2]:
             return
@@ -390,8 +457,9 @@ class Machine(RuleBasedStateMachine):
         found[2].xattrs[name] = value
         self.changed()
 
-    @rule(table=tables, path=paths(), name=st.sampled_from(XATTRS))
-    def removexattr(self, table, path, name):
+    @rule(where=existing, name=st.sampled_from(XATTRS))
+    def removexattr(self, where, name):
+        table, path = self.resolve(where)
         found = self.find(table, path)
         if not found or not found[2]:
             return
@@ -444,8 +512,10 @@ class Machine(RuleBasedStateMachine):
 
     # ends and beginnings
 
+    @precondition(lambda self: self.since >= 4)
     @rule()
     def compare(self):
+        self.since = 0
         state, checkpoints = self.state()
         assert self.differs(state, self.m.path) is None
         assert sorted(os.listdir(self.m.checkpoints)) == sorted(checkpoints)
@@ -463,8 +533,10 @@ class Machine(RuleBasedStateMachine):
     def tables_of(self, path):
         return {name: frozen_disk(path / name) for name in os.listdir(path)}
 
+    @precondition(lambda self: self.since >= 6)
     @rule()
     def remount(self):
+        self.since = 0
         self.m.unmount()
         self.up()
         self.durable()
@@ -475,23 +547,27 @@ class Machine(RuleBasedStateMachine):
         fsync_path(self.m.path / table)
         self.durable()
 
+    @precondition(lambda self: self.since >= 6)
     @rule()
     def kill_after_fsync(self):
+        self.since = 0
         fsync_path(self.m.path / "t")
         self.durable()
         self.m.crash()
         self.up()
         self.compare()
 
+    @precondition(lambda self: self.since >= 4)
     @rule()
     def kill_at_any_time(self):
+        self.since = 0
         self.m.crash()
         self.up()
         names = set(os.listdir(self.m.checkpoints))
         for root, checkpoints in reversed(self.allowed):
             if names != set(checkpoints) or self.differs(freeze(root), self.m.path):
                 continue
-            self.root, self.checkpoints = copy.deepcopy((root, checkpoints))
+            self.root, self.checkpoints = copy.deepcopy(root), dict(checkpoints)
             break
         else:
             found = self.differs(freeze(self.root), self.m.path)
@@ -503,9 +579,10 @@ class Machine(RuleBasedStateMachine):
         # What was read after a crash stays so, but is not durable before a barrier.
         self.durable()
 
-    @precondition(lambda self: self.m is not None)
+    @precondition(lambda self: self.since >= 15)
     @rule()
     def check_store(self):
+        self.since = 0
         self.m.unmount()
         type(self).check(self.here)
         self.up()
@@ -535,20 +612,23 @@ def test_any_sequence_of_operations_agrees_with_the_model(
     )
     Machine.check = staticmethod(check)
     Machine.top = tmp_path
-    deadline = time.monotonic() + seconds
-    examples = 0
-    while time.monotonic() < deadline:
+    Machine.deadline = time.monotonic() + seconds
+    phases = [Phase.generate]
+    if request.config.getoption("--model-shrink"):
+        phases.append(Phase.shrink)
+        Machine.deadline = float("inf")
+    with contextlib.suppress(Enough):
         run_state_machine_as_test(
             Machine,
             settings=settings(
-                max_examples=BATCH,
-                stateful_step_count=60,
+                max_examples=100 if Phase.shrink in phases else 100_000,
+                stateful_step_count=STEPS,
                 deadline=None,
                 database=None,
                 print_blob=True,
-                phases=[Phase.generate, Phase.shrink],
+                phases=phases,
                 suppress_health_check=list(HealthCheck),
             ),
         )
-        examples += BATCH
-    print(f"{examples} examples, {Machine.number} stores")
+    print(f"{Machine.number} stores, {Machine.changes} changes")
+    assert Machine.number > 1

@@ -251,27 +251,13 @@ static void test_an_injected_kill_kills(Blobs *f, const void *data)
 
 /* --- accounting --- */
 
-static void test_the_victim_is_the_sealed_segment_with_the_smallest_live_share(
-	Blobs *f, const void *data)
+static void test_a_segment_ends_where_it_was_told_to(Blobs *f, const void *data)
 {
-	uint64_t victim = 0;
-
 	(void)data;
-	for (uint64_t id = 1; id <= 4; id++) {
-		g_assert_cmpuint(blobs_append(f, id, 10000).segment, ==, id);
-		if (id < 4)
-			mne_blob_seal(f->store);
-	}
-	mne_blob_set_live(f->store, 1, 9000);
-	mne_blob_set_live(f->store, 2, 3000);
-	mne_blob_set_live(f->store, 3, 5000);
-
-	g_assert_true(mne_blob_victim(f->store, 50, &victim));
-	g_assert_cmpuint(victim, ==, 2);
-	g_assert_false(mne_blob_victim(f->store, 20, &victim));
-	g_assert_cmpint(mne_blob_add_live(f->store, 1, -9000), ==, 0);
-	g_assert_true(mne_blob_victim(f->store, 1, &victim));
-	g_assert_cmpuint(victim, ==, 1);
+	mne_blob_set_segment_max(f->store, 30000);
+	g_assert_cmpuint(blobs_append(f, 1, 10000).segment, ==, 1);
+	g_assert_cmpuint(blobs_append(f, 2, 10000).segment, ==, 1);
+	g_assert_cmpuint(blobs_append(f, 3, 10000).segment, ==, 2);
 }
 
 static void test_removing_takes_the_file_and_its_bytes_away(Blobs *f, const void *data)
@@ -279,8 +265,6 @@ static void test_removing_takes_the_file_and_its_bytes_away(Blobs *f, const void
 	g_autofree char *path = blobs_path_of(f, 1);
 	g_autoptr(GArray) infos = NULL;
 	MneBlobRef ref = blobs_append(f, 1, 1000);
-	uint64_t victim;
-
 	(void)data;
 	g_assert_cmpuint(mne_blob_total(f->store), ==, 1048);
 	g_assert_cmpint(mne_blob_remove(f->store, 1), ==, -EBUSY);
@@ -291,7 +275,6 @@ static void test_removing_takes_the_file_and_its_bytes_away(Blobs *f, const void
 	g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
 	g_assert_cmpint(blobs_read_part(f, &ref, 0, 1000), ==, -MNE_E_NO_SEGMENT);
 	g_assert_cmpuint(mne_blob_total(f->store), ==, 0);
-	g_assert_false(mne_blob_victim(f->store, 100, &victim));
 	infos = mne_blob_segments(f->store);
 	g_assert_cmpuint(infos->len, ==, 0);
 	g_assert_cmpint(mne_blob_barrier(f->store), ==, 0);
@@ -479,7 +462,7 @@ int main(int argc, char **argv)
 	BLOBS_TEST(a_failed_append_gives_its_place_back);
 	BLOBS_TEST(the_nth_append_or_barrier_fails_once);
 	BLOBS_TEST(an_injected_kill_kills);
-	BLOBS_TEST(the_victim_is_the_sealed_segment_with_the_smallest_live_share);
+	BLOBS_TEST(a_segment_ends_where_it_was_told_to);
 	BLOBS_TEST(removing_takes_the_file_and_its_bytes_away);
 	BLOBS_TEST(sizes_and_live_bytes_are_listed_by_id);
 	BLOBS_TEST(many_segments_need_few_descriptors);

@@ -81,8 +81,8 @@ static unsigned findings_of(Fixture *f, bool repair, const char *pass,
 	mne_check_report_init(&report);
 	g_assert_cmpint(mne_check_run(f->store, repair, &report), ==, 0);
 	for (unsigned i = 0; i < report.findings->len; i++) {
-		const MneFinding *finding = &g_array_index(report.findings, MneFinding,
-							   i);
+		const MneCheckFinding *finding = &g_array_index(report.findings,
+								MneCheckFinding, i);
 
 		g_test_message("%s: %s", finding->pass, finding->text);
 		count += pass && strcmp(finding->pass, pass) == 0;

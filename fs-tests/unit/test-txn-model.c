@@ -10,13 +10,12 @@
  */
 #include "config.h"
 
-#include "util/coding.h"
-
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <stdio.h>
 #include <unistd.h>
 
+#include "recount.h"
 #include "txns.h"
 
 enum {
@@ -697,48 +696,6 @@ static void check_counters(Model *m)
 	}
 }
 
-static void scan(Model *m, uint64_t *out_live, unsigned counts[256])
-{
-	g_autoptr(MneKvIter) iter = NULL;
-	const uint8_t first = 0;
-
-	*out_live = 0;
-	memset(counts, 0, 256 * sizeof(*counts));
-	g_assert_cmpint(mne_kv_iter(mne_store_kv(m->f->store), &iter), ==, 0);
-	for (mne_kv_iter_seek(iter, mne_slice(&first, 1)); mne_kv_iter_valid(iter);
-	     mne_kv_iter_next(iter)) {
-		MneKeyParts parts;
-		MneSlice payload;
-		MneExtent extent;
-		MneKind kind;
-		uint64_t seq;
-
-		g_assert_cmpint(mne_key_parse(mne_kv_iter_key(iter), &parts), ==, 0);
-		counts[parts.tag]++;
-		if (parts.tag == MNE_TAG_RETAINED)
-			g_assert_cmpint(mne_key_parse(parts.inner, &parts), ==, 0);
-		if (parts.tag != MNE_TAG_EXTENT)
-			continue;
-		g_assert_cmpint(
-			mne_value_open(mne_kv_iter_value(iter), &kind, &seq, &payload),
-			==, 0);
-		g_assert_cmpint(mne_extent_decode(payload, parts.offset, &extent), ==,
-				0);
-		*out_live += extent.len;
-	}
-}
-
-static void check_live_bytes(Model *m)
-{
-	unsigned counts[256];
-	MneStoreStats stats;
-	uint64_t live;
-
-	scan(m, &live, counts);
-	mne_store_stats(m->f->store, &stats);
-	g_assert_cmpuint(stats.live_bytes, ==, live);
-}
-
 static void check_all(Model *m)
 {
 	for (unsigned i = 0; i < N_SLOTS; i++)
@@ -748,7 +705,7 @@ static void check_all(Model *m)
 	for (unsigned i = 0; i < m->n_ckpts; i++)
 		check_snapshot(m, m->ckpts[i]);
 	check_counters(m);
-	check_live_bytes(m);
+	assert_live_bytes_right(m->f);
 }
 
 /* --- the run ----------------------------------------------------------------------- */
@@ -769,9 +726,7 @@ static void model_begin(Model *m, Fixture *f)
 /* Everything goes: then nothing of it is left in the store. */
 static void model_end(Model *m)
 {
-	unsigned counts[256];
 	MneStoreStats stats;
-	uint64_t live;
 
 	while (m->n_handles > 0)
 		close_handle(m, m->n_handles - 1);
@@ -789,18 +744,17 @@ static void model_end(Model *m)
 	while (m->n_ckpts > 0)
 		drop_ckpt(m, 0);
 	work_off(m->f);
-	scan(m, &live, counts);
 	mne_store_stats(m->f->store, &stats);
-	g_assert_cmpuint(live, ==, 0);
 	g_assert_cmpuint(stats.live_bytes, ==, 0);
 	g_assert_cmpuint(stats.reclaim_backlog, ==, 0);
-	g_assert_cmpuint(counts[MNE_TAG_EXTENT], ==, 0);
-	g_assert_cmpuint(counts[MNE_TAG_INODE], ==, 0);
-	g_assert_cmpuint(counts[MNE_TAG_RETAINED], ==, 0);
-	g_assert_cmpuint(counts[MNE_TAG_CHANGED], ==, 0);
-	g_assert_cmpuint(counts[MNE_TAG_ORPHAN], ==, 0);
-	g_assert_cmpuint(counts[MNE_TAG_CKPT], ==, 0);
-	g_assert_cmpuint(counts[MNE_TAG_NODE], ==, 4); /* root, table, dir, its name */
+	g_assert_cmpuint(keys_of(m->f, MNE_TAG_EXTENT), ==, 0);
+	g_assert_cmpuint(keys_of(m->f, MNE_TAG_INODE), ==, 0);
+	g_assert_cmpuint(keys_of(m->f, MNE_TAG_RETAINED), ==, 0);
+	g_assert_cmpuint(keys_of(m->f, MNE_TAG_CHANGED), ==, 0);
+	g_assert_cmpuint(keys_of(m->f, MNE_TAG_ORPHAN), ==, 0);
+	g_assert_cmpuint(keys_of(m->f, MNE_TAG_CKPT), ==, 0);
+	g_assert_cmpuint(keys_of(m->f, MNE_TAG_NODE), ==,
+			 4); /* root, table, dir, its name */
 	g_ptr_array_unref(m->inodes);
 }
 

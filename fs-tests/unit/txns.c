@@ -213,8 +213,9 @@ MneCkpt *checkpoint(Fixture *fixture, const char *name)
 {
 	MneCkpt *ckpt = NULL;
 
-	g_assert_cmpint(
-		mne_store_checkpoint(fixture->store, mne_slice_str(name), NULL, &ckpt),
-		==, 0);
+	g_assert_cmpint(mne_store_checkpoint(
+				fixture->store,
+				&(MneCkptSpec){ .name = mne_slice_str(name) }, &ckpt),
+			==, 0);
 	return ckpt;
 }

@@ -55,6 +55,7 @@ struct MneBlobStore {
 	GQueue cached; /* of Entry by use, newest first */
 	Entry *open; /* what is appended to, or NULL */
 	uint64_t next_id;
+	uint64_t segment_max; /* where a new segment is started */
 	uint64_t total;
 	uint64_t dir_changes;
 	uint64_t dir_synced;
@@ -160,6 +161,7 @@ int mne_blob_open(const char *path, bool create, MneBlobStore **out_store)
 	store = g_new0(MneBlobStore, 1);
 	store->dir = dir;
 	store->next_id = 1;
+	store->segment_max = MNE_BLOB_SEGMENT_MAX;
 	mne_lock_init(&store->lock, MNE_RANK_SEGMENT);
 	store->entries = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL,
 					       entry_free);
@@ -232,7 +234,7 @@ static int reserve(MneBlobStore *store, MneBlobRef *io_ref, MneSegment **out_fil
 
 	MNE_WITH_LOCK(&store->lock);
 	if (store->open &&
-	    mne_frame_end(store->open->size, io_ref->len) > MNE_BLOB_SEGMENT_MAX)
+	    mne_frame_end(store->open->size, io_ref->len) > store->segment_max)
 		store->open = NULL;
 	if (!store->open)
 		MNE_TRY(start_segment(store));
@@ -503,37 +505,6 @@ GArray *mne_blob_segments(MneBlobStore *store)
 	return infos;
 }
 
-static double live_share(const Entry *entry)
-{
-	if (entry->live <= 0 || entry->size == 0)
-		return 0;
-
-	return (double)entry->live / (double)entry->size;
-}
-
-bool mne_blob_victim(MneBlobStore *store, unsigned max_live_percent,
-		     uint64_t *out_segment)
-{
-	double least = max_live_percent / 100.0;
-	bool found = false;
-	GHashTableIter iter;
-	void *value;
-
-	MNE_WITH_LOCK(&store->lock);
-	g_hash_table_iter_init(&iter, store->entries);
-	while (g_hash_table_iter_next(&iter, NULL, &value)) {
-		const Entry *entry = value;
-
-		if (!entry->present || entry == store->open || entry->pending > 0 ||
-		    live_share(entry) >= least)
-			continue;
-		least = live_share(entry);
-		*out_segment = entry->id;
-		found = true;
-	}
-	return found;
-}
-
 /* No new reader finds the segment from here on; its file is still there. */
 static int hide(MneBlobStore *store, uint64_t segment, MneSegment **out_file)
 {
@@ -586,6 +557,12 @@ int mne_blob_remove(MneBlobStore *store, uint64_t segment)
 		err = 0;
 	finish_remove(store, segment, err);
 	return err;
+}
+
+void mne_blob_set_segment_max(MneBlobStore *store, uint64_t bytes)
+{
+	MNE_WITH_LOCK(&store->lock);
+	store->segment_max = MIN(bytes, MNE_BLOB_SEGMENT_MAX);
 }
 
 uint64_t mne_blob_total(MneBlobStore *store)

@@ -86,11 +86,6 @@ typedef struct {
 /* All segments, ascending by id; an array of MneBlobSegmentInfo. */
 GArray *mne_blob_segments(MneBlobStore *store);
 
-/* The sealed segment with the smallest share of live bytes, if that share is below
- * max_live_percent; false when none. */
-bool mne_blob_victim(MneBlobStore *store, unsigned max_live_percent,
-		     uint64_t *out_segment);
-
 /* Walk a segment's frames by their headers.  *io_at starts at 0 and is moved on.
  * 1: a frame is in *out_frame; 0: end (or a torn tail); negative: unreadable.
  * What is no frame (the hole of a failed append, a damaged header, one being written
@@ -106,6 +101,9 @@ void mne_blob_seal(MneBlobStore *store);
  * batch that took away the last key naming it must be durable before.  -EBUSY while it is
  * appended to; 0 when the file is gone already. */
 int mne_blob_remove(MneBlobStore *store, uint64_t segment) MNE_CHECKED;
+
+/* New segments end before bytes (default and most: MNE_BLOB_SEGMENT_MAX). */
+void mne_blob_set_segment_max(MneBlobStore *store, uint64_t bytes);
 
 /* Bytes of all segment files. */
 uint64_t mne_blob_total(MneBlobStore *store);

@@ -36,7 +36,7 @@ static const Pass passes[] = {
 
 static void finding_clear(gpointer data)
 {
-	MneFinding *finding = data;
+	MneCheckFinding *finding = data;
 
 	g_free(finding->text);
 }
@@ -44,7 +44,7 @@ static void finding_clear(gpointer data)
 void mne_check_report_init(MneCheckReport *report)
 {
 	*report = (MneCheckReport){ 0 };
-	report->findings = g_array_new(FALSE, FALSE, sizeof(MneFinding));
+	report->findings = g_array_new(FALSE, FALSE, sizeof(MneCheckFinding));
 	g_array_set_clear_func(report->findings, finding_clear);
 }
 
@@ -55,7 +55,7 @@ void mne_check_report_clear(MneCheckReport *report)
 
 void mne_check_say(MneCheck *check, bool mended, const char *format, ...)
 {
-	MneFinding finding = { check->pass, NULL, mended };
+	MneCheckFinding finding = { check->pass, NULL, mended };
 	va_list args;
 
 	va_start(args, format);
@@ -194,7 +194,8 @@ int mne_check_at_mount(MneStore *store)
 	mne_check_report_init(&report);
 	MNE_TRY(mne_check_run_fast(store, true, &report));
 	for (unsigned i = 0; i < report.findings->len; i++) {
-		const MneFinding *f = &g_array_index(report.findings, MneFinding, i);
+		const MneCheckFinding *f = &g_array_index(report.findings,
+							  MneCheckFinding, i);
 
 		mne_log_say("check: %s: %s%s", f->pass, f->text,
 			    f->mended ? " (mended)" : "");

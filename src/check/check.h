@@ -21,7 +21,7 @@ typedef struct {
 	const char *pass; /* stable id of the pass: static */
 	char *text;
 	bool mended;
-} MneFinding;
+} MneCheckFinding;
 
 #define MNE_FINDINGS_MAX 1000u /* kept as text; all are counted and logged */
 
@@ -29,7 +29,7 @@ typedef struct {
 	uint64_t found, mended;
 	uint64_t keys; /* looked at */
 	uint64_t bytes; /* of file data read and verified */
-	GArray *findings; /* MneFinding */
+	GArray *findings; /* MneCheckFinding */
 } MneCheckReport;
 
 void mne_check_report_init(MneCheckReport *report);

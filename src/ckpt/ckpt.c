@@ -66,17 +66,20 @@ static int compare_u32(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-MneCkpt *mne_ckpt_new(MneCkpts *set, MneSlice name, const GArray *tables)
+MneCkpt *mne_ckpt_new(MneCkpts *set, const MneCkptSpec *spec)
 {
 	MneCkpt *ckpt = ckpt_alloc(set);
 
-	ckpt->name = g_strndup((const char *)name.data, name.len);
+	ckpt->name = g_strndup((const char *)spec->name.data, spec->name.len);
+	ckpt->uid = spec->uid;
+	ckpt->gid = spec->gid;
 	ckpt->cookie = ((uint64_t)g_random_int() << 32) | g_random_int();
 	ckpt->time_ns = g_get_real_time() * 1000;
 	ckpt->state = MNE_CKPT_ACTIVE;
-	ckpt->all_tables = tables == NULL;
-	if (tables)
-		g_array_append_vals(ckpt->tables, tables->data, tables->len);
+	ckpt->all_tables = spec->tables == NULL;
+	if (spec->tables)
+		g_array_append_vals(ckpt->tables, spec->tables->data,
+				    spec->tables->len);
 	g_array_sort(ckpt->tables, compare_u32);
 	return ckpt;
 }
@@ -103,6 +106,8 @@ GBytes *mne_ckpt_encode(const MneCkpt *ckpt, MneCkptState state, MneSlice name)
 	mne_value_begin(to, MNE_KIND_CKPT, ckpt->seq);
 	mne_add_be64(to, ckpt->cookie);
 	mne_add_be64(to, (uint64_t)ckpt->time_ns);
+	mne_add_varint(to, ckpt->uid);
+	mne_add_varint(to, ckpt->gid);
 	mne_add_u8(to, (uint8_t)state);
 	mne_add_u8(to, ckpt->all_tables);
 	mne_add_sized(to, name);
@@ -113,27 +118,55 @@ GBytes *mne_ckpt_encode(const MneCkpt *ckpt, MneCkptState state, MneSlice name)
 	return g_byte_array_free_to_bytes(to);
 }
 
+static uint32_t read_u32(MneReader *reader)
+{
+	uint64_t value = mne_read_varint(reader);
+
+	if (value > UINT32_MAX)
+		reader->failed = true;
+	return (uint32_t)value;
+}
+
+static void read_tables(MneReader *reader, GArray *tables)
+{
+	uint64_t n = mne_read_varint(reader);
+
+	for (; n > 0 && !reader->failed; n--) {
+		uint32_t table = mne_read_be32(reader);
+
+		if (tables->len > 0 &&
+		    table < g_array_index(tables, uint32_t, tables->len - 1))
+			reader->failed = true; /* they ascend */
+		g_array_append_val(tables, table);
+	}
+}
+
+static bool can_be_name(MneSlice name)
+{
+	return name.len > 0 && name.len <= MNE_NAME_MAX &&
+	       !memchr(name.data, 0, name.len) && !memchr(name.data, '/', name.len);
+}
+
 static int ckpt_decode(MneCkpt *ckpt, MneSlice value)
 {
 	MneSlice payload, name;
 	MneReader reader;
 	MneKind kind;
-	uint64_t n;
+	uint8_t all;
 
 	MNE_TRY(mne_value_open(value, &kind, &ckpt->seq, &payload));
 	reader = mne_reader(payload);
 	ckpt->cookie = mne_read_be64(&reader);
 	ckpt->time_ns = (int64_t)mne_read_be64(&reader);
+	ckpt->uid = read_u32(&reader);
+	ckpt->gid = read_u32(&reader);
 	ckpt->state = mne_read_u8(&reader);
-	ckpt->all_tables = mne_read_u8(&reader) != 0;
+	all = mne_read_u8(&reader);
+	ckpt->all_tables = all != 0;
 	name = mne_read_sized(&reader);
-	n = mne_read_varint(&reader);
-	for (; n > 0 && !reader.failed; n--) {
-		uint32_t table = mne_read_be32(&reader);
-
-		g_array_append_val(ckpt->tables, table);
-	}
-	if (kind != MNE_KIND_CKPT || !mne_reader_done(&reader) ||
+	read_tables(&reader, ckpt->tables);
+	if (kind != MNE_KIND_CKPT || !mne_reader_done(&reader) || all > 1 ||
+	    (all == 0) != (ckpt->tables->len > 0) || !can_be_name(name) ||
 	    (ckpt->state != MNE_CKPT_ACTIVE && ckpt->state != MNE_CKPT_DROPPING))
 		return mne_throw(VALUE_CORRUPT, "a checkpoint does not decode");
 	ckpt->name = g_strndup((const char *)name.data, name.len);

@@ -33,6 +33,7 @@ typedef struct MneCkpt {
 	uint64_t seq;
 	uint64_t cookie; /* differs for a name made again */
 	int64_t time_ns; /* CLOCK_REALTIME, for people */
+	uint32_t uid, gid; /* who made it, and may drop it */
 	bool all_tables; /* covers every table there was, or only those listed */
 	GArray *tables; /* uint32_t table ids covered, ascending */
 	_Atomic int state; /* MneCkptState */
@@ -40,6 +41,13 @@ typedef struct MneCkpt {
 } MneCkpt;
 
 typedef struct MneCkpts MneCkpts;
+
+/* What to checkpoint, and who does. */
+typedef struct {
+	MneSlice name;
+	const GArray *tables; /* uint32_t ids to cover; NULL: all there are */
+	uint32_t uid, gid;
+} MneCkptSpec;
 
 MneCkpt *mne_ckpt_ref(MneCkpt *ckpt);
 void mne_ckpt_unref(MneCkpt *ckpt);

@@ -17,8 +17,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(MneCkpts, mne_ckpts_free)
 /* Read every CKPT record of the store. */
 int mne_ckpts_load(MneCkpts *set) MNE_CHECKED;
 
-/* One that is not in the set yet.  tables: NULL for all; copied. */
-MneCkpt *mne_ckpt_new(MneCkpts *set, MneSlice name, const GArray *tables);
+/* One that is not in the set yet; copies what it needs of spec. */
+MneCkpt *mne_ckpt_new(MneCkpts *set, const MneCkptSpec *spec);
 /* The value of its CKPT key, with state and name as given. */
 GBytes *mne_ckpt_encode(const MneCkpt *ckpt, MneCkptState state, MneSlice name);
 

@@ -153,7 +153,7 @@ static bool read_all(MneCli *cli, int argc, char **argv, const MneCommand *comma
 {
 	Walk walk = { argc, argv, 1, NULL, false };
 	MneOptionUse use;
-	const char *word;
+	const char *word = NULL;
 
 	g_ptr_array_set_size(cli->words, 0);
 	g_array_set_size(cli->uses, 0);

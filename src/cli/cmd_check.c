@@ -13,7 +13,7 @@
 
 #include <stdio.h>
 
-static void print_finding(const MneCli *cli, const MneFinding *finding)
+static void print_finding(const MneCli *cli, const MneCheckFinding *finding)
 {
 	g_autoptr(GString) text = g_string_new("{\"pass\":");
 
@@ -58,7 +58,7 @@ static MneExit run_check(MneCli *cli, MneStore *store)
 	err = mne_cli_has(cli, "fast") ? mne_check_run_fast(store, repair, &report)
 				       : mne_check_run(store, repair, &report);
 	for (unsigned i = 0; i < report.findings->len; i++)
-		print_finding(cli, &g_array_index(report.findings, MneFinding, i));
+		print_finding(cli, &g_array_index(report.findings, MneCheckFinding, i));
 	if (err < 0) {
 		mne_say_error("the check could not be finished: %s",
 			      mne_err_sentence(err));

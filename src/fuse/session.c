@@ -266,10 +266,12 @@ static int run(const MneFuseOptions *options, const char *mount_point,
 	g_autofree char *path = g_canonicalize_filename(options->store, NULL);
 	MneStoreOptions store_options = options->store_options;
 	MneStore *store = NULL;
+	sigset_t awaited;
 	int err = mne_mountpoint_prepare(mount_point), result;
 
 	if (err < 0)
 		return err;
+	block_signals(&awaited); /* for the store's threads, too */
 	store_options.read_only |= options->read_only;
 	err = mne_store_open(path, &store_options, &store);
 	if (err < 0) {

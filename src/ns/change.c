@@ -2,8 +2,7 @@
  *
  * ns/change.c - changes of names and attributes, by what stands where
  *
- * The root takes only tables.  Live and hidden trees do not mix: a rename between them is
- * one between two filesystems.
+ * The root takes only tables.  Nothing is moved into a hidden tree, or out of one.
  */
 #define G_LOG_DOMAIN "mne-ns"
 
@@ -47,7 +46,7 @@ static int make_live(MneNs *ns, const MneIdentity *dir, MneSlice name,
 	MneSpot spot = { dir->table, dir->rec, name };
 	g_auto(MneNode) node = { 0 };
 
-	MNE_TRY(mne_name_check(name, is_root(dir)));
+	MNE_TRY(mne_name_check(name));
 	if (is_root(dir))
 		return make_table(ns, name, what, out);
 	MNE_TRY(mne_make(ns->store, &spot, what, &node));
@@ -61,7 +60,7 @@ int mne_ns_make(MneNs *ns, MneInode *parent, MneSlice name, const MneMake *what,
 	MneIdentity dir = mne_inode_identity(parent);
 
 	if (dir.object == MNE_OBJECT_CKPTS && S_ISDIR(what->mode))
-		return mne_ckpts_dir_make(ns, &dir, name, out);
+		return mne_ckpts_dir_make(ns, &dir, name, what, out);
 	MNE_TRY(mne_ns_require_live(parent));
 	return make_live(ns, &dir, name, what, out);
 }
@@ -75,7 +74,7 @@ int mne_ns_remove(MneNs *ns, MneInode *parent, MneSlice name, bool is_dir)
 	if (dir.object == MNE_OBJECT_CKPTS && is_dir)
 		return mne_ckpts_dir_remove(ns, &dir, name);
 	MNE_TRY(mne_ns_require_live(parent));
-	MNE_TRY(mne_name_check(name, is_root(&dir)));
+	MNE_TRY(mne_name_check(name));
 	if (is_root(&dir))
 		return is_dir ? mne_table_drop(ns->store, name, &rec) : -ENOENT;
 	if (is_dir)
@@ -107,8 +106,8 @@ static int rename_live(MneNs *ns, const MneSpot *from, const MneSpot *to,
 
 	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
 		return -EINVAL;
-	MNE_TRY(mne_name_check(from->name, from_root));
-	MNE_TRY(mne_name_check(to->name, to_root));
+	MNE_TRY(mne_name_check(from->name));
+	MNE_TRY(mne_name_check(to->name));
 	if (from_root && to_root)
 		return mne_table_rename(ns->store, from->name, to->name, flags);
 	if (from->table != to->table)
@@ -124,9 +123,8 @@ int mne_ns_rename(MneNs *ns, MneInode *parent, MneSlice name, MneInode *new_pare
 
 	if (dir.object == MNE_OBJECT_CKPTS && new_dir.object == MNE_OBJECT_CKPTS)
 		return mne_ckpts_dir_rename(ns, &dir, name, &new_dir, new_name, flags);
-	if (dir.object != new_dir.object)
-		return -EXDEV;
 	MNE_TRY(mne_ns_require_live(parent));
+	MNE_TRY(mne_ns_require_live(new_parent));
 
 	MneSpot from = { dir.table, dir.rec, name };
 	MneSpot to = { new_dir.table, new_dir.rec, new_name };
@@ -143,10 +141,10 @@ int mne_ns_link(MneNs *ns, MneInode *inode, MneInode *parent, MneSlice name,
 	MneFinding finding;
 	int err;
 
+	MNE_TRY(mne_ns_require_live(parent));
 	if (self.object != dir.object)
 		return -EXDEV;
-	MNE_TRY(mne_ns_require_live(parent));
-	MNE_TRY(mne_name_check(name, is_root(&dir)));
+	MNE_TRY(mne_name_check(name));
 	if (self.table != dir.table)
 		return mne_throw(OTHER_TABLE, "link stays inside one table");
 
@@ -191,8 +189,8 @@ int mne_ns_setattr(MneNs *ns, MneInode *inode, const MneAttrChange *change,
 		MNE_TRY(mne_ckpts_dir_setattr(ns, &self, change));
 		return mne_ns_stat(ns, inode, out);
 	}
-	if (self.object == MNE_OBJECT_CTL && size) /* what `>` does before it writes */
-		return mne_ns_stat(ns, inode, out);
+	if (self.object == MNE_OBJECT_CTL && size && mne_ctl_is_writable(self.rec))
+		return mne_ns_stat(ns, inode, out); /* what `>` does before it writes */
 	MNE_TRY(mne_ns_require_live(inode));
 	MNE_TRY(change_live(ns, inode, change, size, &node));
 	*out = (MneFound){ .inode = inode, .attr_timeout = MNE_LONG_TIMEOUT };

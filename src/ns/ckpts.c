@@ -118,8 +118,10 @@ static int require_changeable(MneNs *ns, const MneIdentity *dir)
 			 ns->options.mount_point);
 }
 
-int mne_ckpts_dir_make(MneNs *ns, const MneIdentity *dir, MneSlice name, MneFound *out)
+int mne_ckpts_dir_make(MneNs *ns, const MneIdentity *dir, MneSlice name,
+		       const MneMake *what, MneFound *out)
 {
+	MneCkptSpec spec = { .name = name, .uid = what->uid, .gid = what->gid };
 	g_autoptr(GArray) tables = NULL;
 	g_autoptr(MneCkpt) ckpt = NULL;
 
@@ -129,7 +131,8 @@ int mne_ckpts_dir_make(MneNs *ns, const MneIdentity *dir, MneSlice name, MneFoun
 		tables = g_array_new(FALSE, FALSE, sizeof(uint32_t));
 		g_array_append_val(tables, dir->table);
 	}
-	MNE_TRY(mne_store_checkpoint(ns->store, name, tables, &ckpt));
+	spec.tables = tables;
+	MNE_TRY(mne_store_checkpoint(ns->store, &spec, &ckpt));
 	return mne_ckpts_dir_lookup(ns, dir, name, out);
 }
 

@@ -49,6 +49,13 @@ const char *mne_ctl_name(uint64_t number)
 	return file ? file->name : NULL;
 }
 
+bool mne_ctl_is_writable(uint64_t number)
+{
+	const File *file = file_of(number);
+
+	return file && file->takes_commands;
+}
+
 uint64_t mne_ctl_find(MneSlice name)
 {
 	for (uint64_t number = 1; file_of(number); number++)
@@ -115,9 +122,14 @@ static int run_checkpoint(MneNs *ns, char **words)
 	g_autoptr(GArray) all = NULL;
 	g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(uint32_t));
 	g_autoptr(MneCkpt) ckpt = NULL;
-	MneSlice name = mne_slice_str(words[1]);
+	MneCkptSpec spec = { .name = mne_slice_str(words[1]) };
+	struct stat maker;
 
-	MNE_TRY(mne_ckpt_check_name(name));
+	MNE_TRY(mne_ckpt_check_name(spec.name));
+	MNE_TRY(mne_ctl_stat(ns, MNE_CTL_DIR,
+			     &maker)); /* who owns .mnefs may write here */
+	spec.uid = maker.st_uid;
+	spec.gid = maker.st_gid;
 	MNE_TRY(mne_store_tables(ns->store, &all));
 	for (char **table = words + 2; *table; table++) {
 		uint32_t id;
@@ -125,7 +137,8 @@ static int run_checkpoint(MneNs *ns, char **words)
 		MNE_TRY(table_id(all, *table, &id));
 		g_array_append_val(ids, id);
 	}
-	return mne_store_checkpoint(ns->store, name, ids->len ? ids : NULL, &ckpt);
+	spec.tables = ids->len > 0 ? ids : NULL;
+	return mne_store_checkpoint(ns->store, &spec, &ckpt);
 }
 
 static int run_drop(MneNs *ns, char **words)

@@ -16,6 +16,7 @@
 uint64_t mne_ctl_find(MneSlice name);
 /* Its name; NULL past the last. */
 const char *mne_ctl_name(uint64_t number);
+bool mne_ctl_is_writable(uint64_t number);
 int mne_ctl_stat(MneNs *ns, uint64_t number, struct stat *out) MNE_CHECKED;
 /* -EACCES when it is not for reading (or not for writing). */
 int mne_ctl_open(MneNs *ns, uint64_t number, bool writable, GBytes **out_content)

@@ -85,11 +85,11 @@ static int open_live(MneHandle *handle, bool truncate, bool kill_suid)
 	return err;
 }
 
-static int open_past(MneHandle *handle)
+static int open_past(MneHandle *handle, bool truncate)
 {
 	MneFinding finding;
 
-	if (handle->writable)
+	if (handle->writable || truncate)
 		return mne_ns_require_live(handle->inode);
 	MNE_TRY(mne_ns_node(handle->ns, handle->inode, &finding, &handle->node));
 	mne_inode_set_cached(handle->ns->inodes, handle->inode);
@@ -106,7 +106,7 @@ int mne_handle_open(MneNs *ns, MneInode *inode, int flags, bool kill_suid,
 	case MNE_OBJECT_LIVE:
 		MNE_TRY(open_live(handle, flags & O_TRUNC, kill_suid));
 		break;
-	case MNE_OBJECT_PAST: MNE_TRY(open_past(handle)); break;
+	case MNE_OBJECT_PAST: MNE_TRY(open_past(handle, flags & O_TRUNC)); break;
 	case MNE_OBJECT_CTL:
 		MNE_TRY(mne_ctl_open(ns, handle->self.rec, handle->writable,
 				     &handle->content));
@@ -122,7 +122,7 @@ static int require_room_for_files(const MneInode *parent, MneSlice name)
 	bool at_root = mne_inode_identity(parent).table == MNE_ROOT_TABLE;
 
 	MNE_TRY(mne_ns_require_live(parent));
-	MNE_TRY(mne_name_check(name, at_root));
+	MNE_TRY(mne_name_check(name));
 	if (at_root)
 		return mne_throw(ROOT_ONLY_TABLES,
 				 "only tables can stand at the root: mkdir one, "

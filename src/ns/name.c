@@ -25,26 +25,22 @@ static const Reserved reserved[] = {
 	{ ".tx", MNE_NAME_TX, true, false },
 };
 
-MneNameKind mne_name_kind(MneSlice name, bool at_root)
+MneNameKind mne_name_kind(MneSlice name)
 {
 	if (name.len == 0 || name.data[0] != '.')
 		return MNE_NAME_ORDINARY;
 
-	for (unsigned i = 0; i < G_N_ELEMENTS(reserved); i++) {
-		const Reserved *row = &reserved[i];
-
-		if (mne_slice_equal(name, mne_slice_str(row->name)))
-			return at_root || !row->only_at_root ? row->kind
-							     : MNE_NAME_ORDINARY;
-	}
+	for (unsigned i = 0; i < G_N_ELEMENTS(reserved); i++)
+		if (mne_slice_equal(name, mne_slice_str(reserved[i].name)))
+			return reserved[i].kind;
 	return MNE_NAME_ORDINARY;
 }
 
-int mne_name_check(MneSlice name, bool at_root)
+int mne_name_check(MneSlice name)
 {
 	if (name.len > MNE_NAME_MAX)
 		return -ENAMETOOLONG;
-	if (mne_name_kind(name, at_root) != MNE_NAME_ORDINARY)
+	if (mne_name_kind(name) != MNE_NAME_ORDINARY)
 		return mne_throw(RESERVED_NAME, "%.*s is a reserved name",
 				 (int)name.len, (const char *)name.data);
 	return 0;

@@ -2,8 +2,8 @@
  *
  * ns/name.h - the names that are not records
  *
- * `.checkpoints`, `.frag` and `.by` are reserved in every live directory, `.tx` and
- * `.mnefs` at the root only.  Inside a checkpoint nothing is.  Pure.
+ * In a live directory `.checkpoints`, `.frag`, `.by`, `.tx` and `.mnefs` are reserved,
+ * though `.tx` and `.mnefs` stand at the root only.  Inside a checkpoint nothing is.  Pure.
  */
 #pragma once
 
@@ -26,10 +26,10 @@ typedef enum {
 	MNE_CTL_OFF, /* unreachable, but reserved all the same */
 } MneCtlMode;
 
-MneNameKind mne_name_kind(MneSlice name, bool at_root);
+MneNameKind mne_name_kind(MneSlice name);
 
 /* May something of this name be made, moved or removed?  RESERVED_NAME, -ENAMETOOLONG. */
-int mne_name_check(MneSlice name, bool at_root) MNE_CHECKED;
+int mne_name_check(MneSlice name) MNE_CHECKED;
 
 /* The hidden names that ctl=visible lists, in order: number i from 0, NULL at the end. */
 const char *mne_name_visible(unsigned i, bool at_root);

@@ -118,8 +118,8 @@ int mne_ckpts_dir_lookup(MneNs *ns, const MneIdentity *dir, MneSlice name,
 int mne_ckpts_dir_stat(MneNs *ns, const MneIdentity *dir, struct stat *out) MNE_CHECKED;
 int mne_ckpts_dir_setattr(MneNs *ns, const MneIdentity *dir,
 			  const MneAttrChange *change) MNE_CHECKED;
-int mne_ckpts_dir_make(MneNs *ns, const MneIdentity *dir, MneSlice name, MneFound *out)
-	MNE_CHECKED;
+int mne_ckpts_dir_make(MneNs *ns, const MneIdentity *dir, MneSlice name,
+		       const MneMake *what, MneFound *out) MNE_CHECKED;
 int mne_ckpts_dir_remove(MneNs *ns, const MneIdentity *dir, MneSlice name) MNE_CHECKED;
 int mne_ckpts_dir_rename(MneNs *ns, const MneIdentity *dir, MneSlice name,
 			 const MneIdentity *new_dir, MneSlice new_name, unsigned flags)

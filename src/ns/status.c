@@ -157,9 +157,10 @@ void mne_status_json(MneNs *ns, GString *to)
 void mne_status_log(MneNs *ns, GString *to)
 {
 	g_autofree char *log = mne_log_recent();
+	g_autofree char *text = g_utf8_make_valid(log, -1); /* names are bytes */
 
 	(void)ns;
-	g_string_append(to, log);
+	g_string_append(to, text);
 }
 
 void mne_status_stats(MneNs *ns, GString *to)

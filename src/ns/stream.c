@@ -19,6 +19,7 @@
 
 #define DOTS       2u
 #define INDEX_STEP 64u
+#define KEPT_NAMES 1024u
 
 /* Names in the order in which they were handed out. */
 typedef struct {
@@ -39,6 +40,7 @@ struct MneStream {
 
 	/* What follows belongs to who made it busy. */
 	Names names;
+	uint64_t first_count; /* names of the first listing; 0: not known yet */
 	uint64_t position; /* of the entry before the next one */
 	uint64_t known; /* names from here on may come again */
 	MneSlice after; /* list names > this; points to what follows */
@@ -153,7 +155,7 @@ static void set_after(MneStream *stream, MneSlice name)
 	stream->after = mne_slice(stream->after_bytes, name.len);
 	stream->next_hidden = 0;
 	if (stream->self.object != MNE_OBJECT_LIVE ||
-	    mne_name_kind(name, at_root(stream)) == MNE_NAME_ORDINARY) {
+	    mne_name_kind(name) == MNE_NAME_ORDINARY) {
 		stream->next_hidden = name.len > 0 ? G_MAXUINT : 0;
 		return;
 	}
@@ -193,13 +195,25 @@ static int open_listing(MneStream *stream)
 	return 0;
 }
 
+/* From the start again.  Earlier positions stay good, unless that gets too much: those
+ * who listen to a directory for long do not keep positions. */
+static void rewind_names(MneStream *stream)
+{
+	if (stream->first_count == 0)
+		stream->first_count = stream->names.count;
+	if (stream->names.count <= 4 * MAX(stream->first_count, KEPT_NAMES))
+		return;
+	names_clear(&stream->names);
+	stream->first_count = 0;
+}
+
 int mne_stream_start(MneStream *stream, uint64_t position)
 {
 	int err;
 
 	acquire(stream);
 	if (position == 0)
-		names_clear(&stream->names);
+		rewind_names(stream);
 	/* A position that was never handed out can only mean the end. */
 	stream->position = MIN(position, stream->names.count + DOTS);
 	stream->known = stream->position > DOTS ? stream->position - DOTS : 0;
@@ -252,12 +266,14 @@ static int next_dot(MneStream *stream, MneStreamEntry *out_entry)
 	out_entry->position = stream->position + 1;
 	out_entry->name = mne_slice("..", (size_t)out_entry->position);
 	MNE_TRY(mne_ns_stat(stream->ns, stream->inode, &out_entry->found));
+	if (out_entry->found.attr.st_nlink == 0) /* removed */
+		return 0;
 	if (stream->position == 0 || stream->self.object != MNE_OBJECT_LIVE ||
 	    at_root(stream))
-		return 0;
+		return 1;
 	MNE_TRY(mne_ns_node(stream->ns, stream->inode, &finding, &node));
 	out_entry->found.attr.st_ino = node.parent;
-	return 0;
+	return 1;
 }
 
 static int look_up_name(MneStream *stream, const char *name, MneStreamEntry *out_entry)
@@ -340,10 +356,8 @@ int mne_stream_next(MneStream *stream, MneStreamEntry *out_entry)
 
 	give_back(stream);
 	*out_entry = (MneStreamEntry){ 0 };
-	if (stream->position < DOTS) {
-		MNE_TRY(next_dot(stream, out_entry));
-		return 1;
-	}
+	if (stream->position < DOTS)
+		return next_dot(stream, out_entry);
 	got = next_listed(stream, out_entry);
 	if (got <= 0)
 		return got;

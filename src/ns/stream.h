@@ -5,7 +5,7 @@
  * A position means "after the entry that was handed out there".  The stream remembers the
  * names it handed out, so that reading can go on from any earlier position while entries
  * come and go; an entry that exists throughout a listing appears exactly once.  Position 0
- * starts a new listing.  "." and ".." stand at 1 and 2.
+ * lists from the start again.  "." and ".." stand at 1 and 2.
  *
  *	MNE_TRY(mne_stream_start(stream, position));
  *	while ((got = mne_stream_next(stream, &entry)) > 0 && it fits)

@@ -128,6 +128,16 @@ void mne_ns_found_live(MneNs *ns, uint32_t table, const MneNode *node, uint64_t 
 	mne_attr_of_live(node, &out->attr);
 }
 
+/* The directory by which a checkpoint is reached belongs to who made it: `.checkpoints` is
+ * sticky, so that he may drop it. */
+static void set_maker(const MneIdentity *self, struct stat *attr)
+{
+	if (self->rec != self->via)
+		return;
+	attr->st_uid = self->ckpt->uid;
+	attr->st_gid = self->ckpt->gid;
+}
+
 int mne_ns_found_past(MneNs *ns, const MneIdentity *parent, uint32_t table,
 		      const MneNode *node, MneSlice name, MneFound *out)
 {
@@ -156,6 +166,7 @@ int mne_ns_found_past(MneNs *ns, const MneIdentity *parent, uint32_t table,
 	out->entry_timeout = MNE_LONG_TIMEOUT;
 	out->attr_timeout = 0;
 	mne_attr_of_past(node, self.ckpt->cookie, sharers, &out->attr);
+	set_maker(&self, &out->attr);
 	return 0;
 }
 
@@ -234,7 +245,10 @@ static int lookup_reserved(MneNs *ns, const MneIdentity *parent, MneNameKind kin
 	}
 	switch (kind) {
 	case MNE_NAME_CHECKPOINTS: return found_ckpts_dir(ns, parent, name, out);
-	case MNE_NAME_CTL: return found_ctl(ns, MNE_CTL_DIR, name, out);
+	case MNE_NAME_CTL:
+		if (parent->table == MNE_ROOT_TABLE)
+			return found_ctl(ns, MNE_CTL_DIR, name, out);
+		break;
 	case MNE_NAME_ORDINARY:
 	case MNE_NAME_FRAG:
 	case MNE_NAME_BY:
@@ -260,7 +274,7 @@ int mne_ns_lookup(MneNs *ns, MneInode *parent, MneSlice name, MneFound *out)
 		return -ENAMETOOLONG;
 	switch (in.object) {
 	case MNE_OBJECT_LIVE:
-		kind = mne_name_kind(name, in.table == MNE_ROOT_TABLE);
+		kind = mne_name_kind(name);
 		if (kind != MNE_NAME_ORDINARY)
 			return lookup_reserved(ns, &in, kind, name, out);
 		return lookup_live(ns, &in, name, out);
@@ -273,13 +287,24 @@ int mne_ns_lookup(MneNs *ns, MneInode *parent, MneSlice name, MneFound *out)
 	return lookup_ctl(ns, name, out);
 }
 
+/* A directory that was removed, but that somebody still stands in. */
+static void stat_removed(const MneIdentity *self, MneFound *out)
+{
+	out->attr = (struct stat){ .st_ino = self->rec, .st_mode = S_IFDIR | 0755 };
+}
+
 static int stat_record(MneNs *ns, MneInode *inode, MneFound *out)
 {
 	MneIdentity self = mne_inode_identity(inode);
 	g_auto(MneNode) node = { 0 };
 	MneFinding finding;
+	int err = mne_ns_node(ns, inode, &finding, &node);
 
-	MNE_TRY(mne_ns_node(ns, inode, &finding, &node));
+	if (!self.ckpt && self.is_dir && err < 0 && mne_err_is(err, ESTALE)) {
+		stat_removed(&self, out);
+		return 0;
+	}
+	MNE_TRY(err);
 	if (!self.ckpt) {
 		out->attr_timeout = MNE_LONG_TIMEOUT;
 		mne_attr_of_live(&node, &out->attr);
@@ -287,6 +312,7 @@ static int stat_record(MneNs *ns, MneInode *inode, MneFound *out)
 	}
 	mne_attr_of_past(&node, self.ckpt->cookie,
 			 sharers_of(ns, self.ckpt, &finding.place, &node), &out->attr);
+	set_maker(&self, &out->attr);
 	return mne_ns_require_valid(inode);
 }
 

@@ -21,6 +21,19 @@ static bool has_prefix(MneSlice name, const char *prefix)
 	return mne_slice_has_prefix(name, mne_slice_str(prefix));
 }
 
+/* security.* and trusted.* are the kernel's to allow. */
+static int check_name_space(MneSlice name)
+{
+	static const char *const known[] = { "user.", "security.", "trusted." };
+
+	if (has_prefix(name, OUR_PREFIX))
+		return -EPERM;
+	for (unsigned i = 0; i < G_N_ELEMENTS(known); i++)
+		if (has_prefix(name, known[i]) && name.len > strlen(known[i]))
+			return 0;
+	return -EOPNOTSUPP;
+}
+
 static bool is_record(const MneInode *inode)
 {
 	MneObject object = mne_inode_identity(inode).object;
@@ -34,11 +47,8 @@ int mne_ns_setxattr(MneNs *ns, MneInode *inode, MneSlice name, MneSlice value,
 	MneFinding finding;
 	int err;
 
-	if (has_prefix(name, ACL_PREFIX))
-		return -EOPNOTSUPP;
-	if (has_prefix(name, OUR_PREFIX))
-		return -EPERM;
 	MNE_TRY(mne_ns_require_live(inode));
+	MNE_TRY(check_name_space(name));
 
 	mne_inode_find(ns->inodes, inode, &finding);
 	do

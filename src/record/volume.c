@@ -33,6 +33,7 @@
 
 typedef struct {
 	uint64_t cookie, next_id, seq;
+	uint32_t next_table;
 	bool clean;
 } Super;
 
@@ -45,6 +46,7 @@ static GBytes *super_encode(const Super *super)
 	mne_add_varint(to, 0); /* feature bits */
 	mne_add_be64(to, super->cookie);
 	mne_add_varint(to, super->next_id);
+	mne_add_varint(to, super->next_table);
 	mne_add_u8(to, super->clean);
 	mne_value_end(to);
 	return g_byte_array_free_to_bytes(to);
@@ -63,6 +65,7 @@ static int super_decode(MneSlice value, Super *out)
 	features = mne_read_varint(&reader);
 	out->cookie = mne_read_be64(&reader);
 	out->next_id = mne_read_varint(&reader);
+	out->next_table = (uint32_t)mne_read_varint(&reader);
 	out->clean = mne_read_u8(&reader) != 0;
 	if (kind != MNE_KIND_SUPER || reader.failed)
 		return mne_throw(VALUE_CORRUPT, "the super record does not decode");
@@ -180,7 +183,8 @@ static int take_lock(MneVolume *volume)
 
 	volume->lock_fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (volume->lock_fd < 0)
-		return mne_throw(STORE_READONLY, "%s: %s", file, g_strerror(errno));
+		return mne_throw(STORE_READONLY, "the store cannot be written: %s: %s",
+				 file, g_strerror(errno));
 	if (flock(volume->lock_fd, LOCK_EX | LOCK_NB) < 0)
 		return mne_throw(STORE_LOCKED,
 				 "the store at %s is in use by process %ld",
@@ -189,19 +193,20 @@ static int take_lock(MneVolume *volume)
 	len = g_snprintf(text, sizeof(text), "%ld\n", (long)getpid());
 	if (ftruncate(volume->lock_fd, 0) < 0 ||
 	    pwrite(volume->lock_fd, text, len, 0) != len)
-		return mne_throw(STORE_READONLY, "%s: %s", file, g_strerror(errno));
+		return mne_throw(STORE_READONLY, "the store cannot be written: %s: %s",
+				 file, g_strerror(errno));
 	return 0;
 }
 
-/* Buffers that fit the disk: a small one must hold several of them. */
-static size_t write_buffer_for(const char *path)
+/* What memtables and segments may grow to: a small disk must hold several of them. */
+static uint64_t unit_for(const char *path)
 {
 	const uint64_t most = UINT64_C(64) << 20, least = UINT64_C(1) << 20;
 	struct statvfs vfs;
 
 	if (statvfs(path, &vfs) < 0)
 		return most;
-	return (size_t)CLAMP((uint64_t)vfs.f_blocks * vfs.f_frsize / 64, least, most);
+	return CLAMP((uint64_t)vfs.f_blocks * vfs.f_frsize / 64, least, most);
 }
 
 static int open_engines(MneVolume *volume, const MneVolumeOptions *options, bool create)
@@ -211,7 +216,7 @@ static int open_engines(MneVolume *volume, const MneVolumeOptions *options, bool
 	MneLeveldbOptions leveldb = { .create = create, .paranoid = options->paranoid };
 	uint64_t nth;
 
-	leveldb.write_buffer = write_buffer_for(volume->path);
+	leveldb.write_buffer = (size_t)unit_for(volume->path);
 	if (options->in_memory)
 		volume->kv = mne_kv_mem_new();
 	else
@@ -227,6 +232,7 @@ static int open_engines(MneVolume *volume, const MneVolumeOptions *options, bool
 					      false);
 
 	MNE_TRY(mne_blob_open(blob, create, &volume->blob));
+	mne_blob_set_segment_max(volume->blob, unit_for(volume->path));
 	if (mne_debug_has("blob-fail", &nth))
 		mne_blob_set_fault(volume->blob, nth, false);
 	if (mne_debug_has("blob-kill", &nth))
@@ -234,15 +240,23 @@ static int open_engines(MneVolume *volume, const MneVolumeOptions *options, bool
 	return 0;
 }
 
+/* The next numbers, after a reserve unless nothing will be handed out any more. */
+static Super super_of(const MneVolume *volume, bool clean)
+{
+	uint64_t ahead = clean ? 0 : RESERVE;
+
+	return (Super){ .cookie = volume->cookie,
+			.next_id = volume->next_id + ahead,
+			.seq = volume->seq + ahead,
+			.next_table = volume->next_table,
+			.clean = clean };
+}
+
 static int apply_super(MneVolume *volume, bool clean)
 {
 	g_autoptr(MneKvBatch) batch = mne_kv_batch_new();
-	Super super = { volume->cookie, volume->next_id, volume->seq, clean };
+	Super super = super_of(volume, clean);
 
-	if (!clean) {
-		super.next_id += RESERVE;
-		super.seq += RESERVE;
-	}
 	put_super(batch, &super);
 	MNE_TRY(mne_kv_apply(volume->kv, batch));
 	volume->id_limit = super.next_id;
@@ -266,6 +280,7 @@ static int load_super(MneVolume *volume)
 	MNE_TRY(super_decode(mne_slice_of(value), &super));
 	volume->cookie = super.cookie;
 	volume->next_id = super.next_id;
+	volume->next_table = super.next_table;
 	volume->seq = super.seq;
 	volume->unclean = !super.clean;
 	return 0;
@@ -280,6 +295,7 @@ static int make_store(MneVolume *volume, const MneVolumeOptions *options)
 	MNE_TRY(open_engines(volume, options, true));
 	volume->cookie = ((uint64_t)g_random_int() << 32) | g_random_int();
 	volume->next_id = FIRST_ID;
+	volume->next_table = 1;
 	volume->seq = 1;
 	MNE_TRY(apply_super(volume, false));
 	return write_marker(volume->path);
@@ -360,16 +376,22 @@ uint64_t mne_volume_new_id(MneVolume *volume)
 	return atomic_fetch_add(&volume->next_id, 1);
 }
 
+uint32_t mne_volume_new_table(MneVolume *volume, MneKvBatch *batch)
+{
+	uint32_t id = volume->next_table++;
+	Super super = super_of(volume, false);
+
+	put_super(batch, &super);
+	return id;
+}
+
 void mne_volume_reserve(MneVolume *volume, MneKvBatch *batch)
 {
-	uint64_t next_id = volume->next_id, seq = volume->seq;
+	Super super = super_of(volume, false);
 
-	if (next_id + RESERVE / 2 < volume->id_limit &&
-	    seq + RESERVE / 2 < volume->seq_limit)
+	if (volume->next_id + RESERVE / 2 < volume->id_limit &&
+	    volume->seq + RESERVE / 2 < volume->seq_limit)
 		return;
-
-	Super super = { volume->cookie, next_id + RESERVE, seq + RESERVE, false };
-
 	put_super(batch, &super);
 	volume->id_limit = super.next_id;
 	volume->seq_limit = super.seq;

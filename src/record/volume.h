@@ -33,6 +33,7 @@ typedef struct {
 	atomic_uint_fast64_t next_id;
 	_Atomic uint64_t seq; /* of the last commit */
 	uint64_t id_limit, seq_limit; /* reserved in SUPER */
+	uint32_t next_table;
 } MneVolume;
 
 typedef struct {
@@ -51,6 +52,9 @@ void mne_volume_close(MneVolume *volume, bool dirty);
 
 /* A new record, data or version id: never 0, never used before, below 2^52. */
 uint64_t mne_volume_new_id(MneVolume *volume);
+
+/* A new table id, put into SUPER with the batch that makes the table: never 0. */
+uint32_t mne_volume_new_table(MneVolume *volume, MneKvBatch *batch);
 
 /* Put SUPER into the batch if the next commits would pass what it reserves.  Called by the
  * writer for every batch. */

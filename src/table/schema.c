@@ -26,6 +26,15 @@ GBytes *mne_table_encode(const MneTable *table)
 	return g_byte_array_free_to_bytes(to);
 }
 
+static uint32_t read_u32(MneReader *reader)
+{
+	uint64_t value = mne_read_varint(reader);
+
+	if (value > UINT32_MAX)
+		reader->failed = true;
+	return (uint32_t)value;
+}
+
 int mne_table_decode(MneSlice value, MneTable *out)
 {
 	MneTable table = { 0 };
@@ -35,12 +44,12 @@ int mne_table_decode(MneSlice value, MneTable *out)
 
 	MNE_TRY(mne_value_open(value, &kind, &table.seq, &payload));
 	reader = mne_reader(payload);
-	table.id = (uint32_t)mne_read_varint(&reader);
+	table.id = read_u32(&reader);
 	table.dir = mne_read_varint(&reader);
 	table.cookie = mne_read_be64(&reader);
 	table.version = mne_read_varint(&reader);
-	table.storage = (MneStorage)mne_read_varint(&reader);
-	table.fragments = (uint32_t)mne_read_varint(&reader);
+	table.storage = (MneStorage)read_u32(&reader);
+	table.fragments = read_u32(&reader);
 	if (kind != MNE_KIND_TABLE || !mne_reader_done(&reader) || table.id == 0 ||
 	    table.storage != MNE_STORAGE_DISC_COPIES || table.fragments == 0)
 		return mne_throw(VALUE_CORRUPT, "a table's schema does not decode");

@@ -65,6 +65,29 @@ static void give_to_file(Change *change)
 		file->committed_mtime = file->node.mtime;
 }
 
+/* Big attributes are stored at once, even when the inode waits: the stored one then says
+ * so in the same commit, of whatever else it waits for. */
+static int put_stored(Change *change)
+{
+	const MneFile *file = change->file;
+	g_autoptr(GBytes) value = NULL;
+	g_auto(MneNode) stored = { 0 };
+	MneKey key;
+
+	if (!file->exists || file->unlinked)
+		return 0;
+	mne_place_key(file->table, &file->node, file->dir, mne_file_name(file), &key);
+	MNE_TRY(mne_view_get(&file->store->live.base, mne_key_slice(&key), &value));
+	MNE_TRY(mne_node_decode(value, &stored));
+	stored.xattrs = change->node.xattrs;
+	stored.flags |= change->node.flags & MNE_NODE_BIG_XATTRS;
+	stored.ctime = change->commit.now;
+	MNE_TRY(mne_commit_node(&change->commit, &key, &stored));
+	change->node.seq = stored.seq;
+	change->node.version = stored.version;
+	return 0;
+}
+
 static int change_apply(Change *change, const MnePlace *place)
 {
 	MneKey key;
@@ -76,19 +99,14 @@ static int change_apply(Change *change, const MnePlace *place)
 			      &key);
 		MNE_TRY(mne_commit_node(&change->commit, &key, &change->node));
 	}
-	/* Big attributes are stored at once, even when the inode waits. */
-	if (!change->in_memory || mne_kv_batch_count(change->commit.store->batch) > 0)
+	if (mne_kv_batch_count(change->commit.store->batch) > 0) {
+		if (change->in_memory)
+			MNE_TRY(put_stored(change));
 		MNE_TRY(mne_commit_apply(&change->commit));
+	}
 	if (change->file)
 		give_to_file(change);
 	return 0;
-}
-
-static void kill_suid_bits(MneNode *node)
-{
-	node->mode &= ~(uint32_t)S_ISUID;
-	if (node->mode & S_IXGRP)
-		node->mode &= ~(uint32_t)S_ISGID;
 }
 
 static void set_times(MneNode *node, const MneAttrChange *change, struct timespec now)
@@ -117,7 +135,7 @@ static void set_attrs(MneNode *node, const MneAttrChange *change, struct timespe
 	if (change->set & MNE_SET_GID)
 		node->gid = change->gid;
 	if (change->set & MNE_KILL_SUID)
-		kill_suid_bits(node);
+		mne_node_drop_suid(node);
 	set_times(node, change, now);
 }
 

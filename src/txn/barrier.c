@@ -51,6 +51,15 @@ static void lead(MneStore *store)
 	mne_cond_broadcast(&barrier->done);
 }
 
+int mne_store_require_working(MneStore *store)
+{
+	if (store->failed)
+		return mne_throw(STORE_FAILED,
+				 "the store is read-only since a sync failed: "
+				 "see the log, and remount");
+	return 0;
+}
+
 int mne_store_barrier(MneStore *store)
 {
 	MneBarrier *barrier = &store->barrier;
@@ -58,10 +67,7 @@ int mne_store_barrier(MneStore *store)
 
 	if (store->options.read_only)
 		return 0;
-	if (store->failed)
-		return mne_throw(STORE_FAILED,
-				 "the store is read-only since a sync failed: "
-				 "see the log, and remount");
+	MNE_TRY(mne_store_require_working(store));
 	if (barrier->seq == store->volume->seq)
 		return 0;
 

@@ -55,31 +55,34 @@ static int require_tables(MneStore *store, const GArray *tables)
 	return 0;
 }
 
-static int activate(MneStore *store, MneSlice name, const GArray *tables,
-		    MneCkpt **out_ckpt)
+static int activate(MneStore *store, const MneCkptSpec *spec, MneCkpt **out_ckpt)
 {
 	g_auto(MneCommit) commit = { 0 };
 	g_autoptr(MneCkpt) ckpt = NULL;
 
 	MNE_TRY(mne_commit_begin(store, &commit));
-	MNE_TRY(require_free_name(store, name));
-	MNE_TRY(require_tables(store, tables));
-	ckpt = mne_ckpt_new(store->ckpts, name, tables);
+	MNE_TRY(require_free_name(store, spec->name));
+	MNE_TRY(require_tables(store, spec->tables));
+	ckpt = mne_ckpt_new(store->ckpts, spec);
 	ckpt->id = mne_volume_new_id(store->volume);
 	ckpt->seq = commit.seq;
-	put_ckpt(&commit, ckpt, MNE_CKPT_ACTIVE, name);
+	put_ckpt(&commit, ckpt, MNE_CKPT_ACTIVE, spec->name);
 	MNE_TRY(mne_commit_apply(&commit));
 	mne_ckpts_add(store->ckpts, ckpt);
 	*out_ckpt = g_steal_pointer(&ckpt);
 	return 0;
 }
 
-int mne_store_checkpoint(MneStore *store, MneSlice name, const GArray *tables,
-			 MneCkpt **out_ckpt)
+int mne_store_checkpoint(MneStore *store, const MneCkptSpec *spec, MneCkpt **out_ckpt)
 {
-	MNE_TRY(mne_ckpt_check_name(name));
-	MNE_TRY(activate(store, name, tables, out_ckpt));
-	return mne_store_barrier(store);
+	g_autoptr(MneCkpt) ckpt = NULL;
+
+	MNE_TRY(mne_ckpt_check_name(spec->name));
+	MNE_TRY(mne_files_commit_closed(store)); /* what was closed is in it */
+	MNE_TRY(activate(store, spec, &ckpt));
+	MNE_TRY(mne_store_barrier(store));
+	*out_ckpt = g_steal_pointer(&ckpt);
+	return 0;
 }
 
 int mne_store_drop(MneStore *store, MneSlice name)

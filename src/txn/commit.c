@@ -15,10 +15,7 @@ int mne_commit_begin(MneStore *store, MneCommit *out)
 {
 	if (store->options.read_only)
 		return -EROFS;
-	if (store->failed)
-		return mne_throw(STORE_FAILED,
-				 "the store is read-only since a sync failed: "
-				 "see the log, and remount");
+	MNE_TRY(mne_store_require_working(store));
 
 	mne_lock(&store->gate);
 	mne_kv_batch_clear(store->batch);
@@ -72,17 +69,24 @@ static void add_live(MneCommit *commit, int sign, bool persist)
 int mne_commit_apply(MneCommit *commit)
 {
 	MneStore *store = commit->store;
+	MneVolume *volume = store->volume;
+	uint64_t id_limit = volume->id_limit, seq_limit = volume->seq_limit;
 	int err;
 
 	add_live(commit, 1, true);
-	mne_volume_reserve(store->volume, store->batch);
-	err = mne_kv_apply(store->volume->kv, store->batch);
-	if (err < 0)
+	mne_volume_reserve(volume, store->batch);
+	err = mne_kv_apply(volume->kv, store->batch);
+	if (err < 0) {
 		add_live(commit, -1, false);
-	else if (!commit->moves_only)
-		store->volume->seq = commit->seq;
+		volume->id_limit = id_limit;
+		volume->seq_limit = seq_limit;
+		return err;
+	}
+	if (!commit->moves_only)
+		volume->seq = commit->seq;
+	store->orphans += commit->orphans;
 	store->commits++;
-	return err;
+	return 0;
 }
 
 int mne_commit_finish(MneCommit *commit)
@@ -93,41 +97,36 @@ int mne_commit_finish(MneCommit *commit)
 	return 0;
 }
 
-int mne_commit_put(MneCommit *commit, const MneKey *key, MneSlice value)
+/* What stands at key now is kept for the newest checkpoint.  makes: so is that nothing
+ * stands there. */
+static int retain_now(MneCommit *commit, MneSlice key, bool makes)
 {
 	MneStore *store = commit->store;
-	uint64_t newest = mne_ckpts_newest(store->ckpts,
-					   mne_key_table_of(mne_key_slice(key)));
+	uint64_t newest = mne_ckpts_newest(store->ckpts, mne_key_table_of(key));
+	g_autoptr(GBytes) now = NULL;
+	int err;
 
-	if (newest > 0) {
-		g_autoptr(GBytes) now = NULL;
-		int err = mne_view_get(&store->live.base, mne_key_slice(key), &now);
+	if (newest == 0)
+		return 0;
+	err = mne_view_get(&store->live.base, key, &now);
+	if (err < 0 && err != -ENOENT)
+		return err;
+	if (now || makes)
+		mne_retain(newest, key, mne_slice_of(now), store->batch);
+	return 0;
+}
 
-		if (err < 0 && err != -ENOENT)
-			return err;
-		mne_retain(newest, mne_key_slice(key), mne_slice_of(now), store->batch);
-	}
-	mne_kv_batch_put(store->batch, mne_key_slice(key), value);
+int mne_commit_put(MneCommit *commit, const MneKey *key, MneSlice value)
+{
+	MNE_TRY(retain_now(commit, mne_key_slice(key), true));
+	mne_kv_batch_put(commit->store->batch, mne_key_slice(key), value);
 	return 0;
 }
 
 int mne_commit_del(MneCommit *commit, const MneKey *key)
 {
-	MneStore *store = commit->store;
-	uint64_t newest = mne_ckpts_newest(store->ckpts,
-					   mne_key_table_of(mne_key_slice(key)));
-
-	if (newest > 0) {
-		g_autoptr(GBytes) now = NULL;
-		int err = mne_view_get(&store->live.base, mne_key_slice(key), &now);
-
-		if (err < 0 && err != -ENOENT)
-			return err;
-		if (now)
-			mne_retain(newest, mne_key_slice(key), mne_slice_of(now),
-				   store->batch);
-	}
-	mne_kv_batch_del(store->batch, mne_key_slice(key));
+	MNE_TRY(retain_now(commit, mne_key_slice(key), false));
+	mne_kv_batch_del(commit->store->batch, mne_key_slice(key));
 	return 0;
 }
 
@@ -221,7 +220,7 @@ void mne_commit_orphan(MneCommit *commit, uint32_t table, uint64_t data)
 	mne_value_begin(value, MNE_KIND_ORPHAN, commit->seq);
 	mne_value_end(value);
 	mne_commit_set(commit, &key, mne_slice(value->data, value->len));
-	commit->store->orphans++;
+	commit->orphans++;
 }
 
 int mne_dir_load(MneStore *store, uint32_t table, uint64_t dir, MneNode *out)
@@ -298,10 +297,36 @@ void mne_place_key(uint32_t table, const MneNode *node, uint64_t dir, MneSlice n
 		mne_key_node(out, table, dir, name);
 }
 
+void mne_node_drop_suid(MneNode *node)
+{
+	node->mode &= ~(uint32_t)S_ISUID;
+	if (node->mode & S_IXGRP)
+		node->mode &= ~(uint32_t)S_ISGID;
+}
+
 bool mne_mtime_bump(MneNode *node, time_t was)
 {
 	if ((node->flags & MNE_NODE_MTIME_SET) || node->mtime.tv_sec > was)
 		return false;
 	node->mtime = (struct timespec){ .tv_sec = was + 1 };
 	return true;
+}
+
+bool mne_mtime_bump_retained(MneStore *store, const MneKey *key, MneNode *node)
+{
+	uint32_t table = mne_key_table_of(mne_key_slice(key));
+	uint64_t newest = mne_ckpts_newest(store->ckpts, table);
+	g_autoptr(GBytes) value = NULL;
+	g_auto(MneNode) was = { 0 };
+	MneKey at;
+
+	if (newest == 0 ||
+	    node->mtime.tv_sec > mne_ckpts_newest_time(store->ckpts, table) + 1)
+		return false;
+	mne_key_retained(&at, mne_key_slice(key), newest);
+	return mne_kv_get(store->volume->kv, mne_key_slice(&at), &value) == 0 &&
+	       g_bytes_get_size(value) > 0 &&
+	       mne_slice_of(value).data[0] == MNE_KIND_INODE &&
+	       mne_node_decode(value, &was) == 0 && mne_node_is_file(&was) &&
+	       mne_mtime_bump(node, was.mtime.tv_sec);
 }

@@ -30,6 +30,7 @@ typedef struct {
 	GHashTable *live; /* segment id -> change of live bytes; NULL: none */
 	bool held;
 	bool moves_only; /* changes no version: takes no seq */
+	unsigned orphans; /* made by it */
 } MneCommit;
 
 /* STORE_FAILED after a failed sync; -EROFS on a read-only store. */
@@ -83,7 +84,13 @@ int mne_spot_require_free(MneStore *store, const MneSpot *spot) MNE_CHECKED;
 void mne_place_key(uint32_t table, const MneNode *node, uint64_t dir, MneSlice name,
 		   MneKey *out);
 
+/* As a write or chown by another than root does: setgid without group execution stays. */
+void mne_node_drop_suid(MneNode *node);
+
 /* A regular file is about to replace, at its name, a version of which the newest checkpoint
  * may hold `was` (mtime in seconds): its own mtime must lie in a later second, unless the
  * user set it. */
 bool mne_mtime_bump(MneNode *node, time_t was);
+/* The same over the version that the newest checkpoint holds under key, when the live one
+ * has moved on from it. */
+bool mne_mtime_bump_retained(MneStore *store, const MneKey *key, MneNode *node);

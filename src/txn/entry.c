@@ -34,7 +34,7 @@ int mne_entry_load(MneStore *store, const MneSpot *spot, MneEntryState *out)
 	return 0;
 }
 
-static int remove_big_xattrs(MneCommit *commit, uint32_t table, const MneNode *node)
+int mne_entry_remove_xattrs(MneCommit *commit, uint32_t table, const MneNode *node)
 {
 	g_autoptr(MneIter) iter = NULL;
 	MneSlice key, value;
@@ -59,7 +59,7 @@ static int remove_inode(MneCommit *commit, const MneSpot *spot, MneEntryState *e
 	MneNode *node = &entry->node;
 	MneKey key;
 
-	MNE_TRY(remove_big_xattrs(commit, spot->table, node));
+	MNE_TRY(mne_entry_remove_xattrs(commit, spot->table, node));
 	mne_commit_orphan(commit, spot->table, node->data);
 	node->nlink = 0;
 	if (entry->kind == MNE_KIND_INODE)

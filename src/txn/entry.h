@@ -23,6 +23,9 @@ int mne_entry_load(MneStore *store, const MneSpot *spot, MneEntryState *out)
 /* Into the commit: the name goes; with the last one the inode, its attributes, its data. */
 int mne_entry_remove(MneCommit *commit, const MneSpot *spot, MneEntryState *entry)
 	MNE_CHECKED;
+/* Into the commit: the big attributes of an inode that goes. */
+int mne_entry_remove_xattrs(MneCommit *commit, uint32_t table, const MneNode *node)
+	MNE_CHECKED;
 /* After it was applied: tell the open file, if there is one. */
 void mne_entry_removed(MneStore *store, MneEntryState *entry, struct timespec now);
 

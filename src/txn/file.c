@@ -9,6 +9,7 @@
 #include "txn/file.h"
 
 #include "txn/attr.h"
+#include "txn/entry.h"
 #include "txn/filestate.h"
 #include "util/log.h"
 
@@ -149,6 +150,7 @@ int mne_file_open(MneStore *store, const MnePlace *place, bool writable, bool tr
 static void begin_new(MneFile *file, const MneNode *node)
 {
 	file->node = *node;
+	file->named = node->btime;
 	file->fresh = true;
 	file->handles = file->writers = 1;
 	mne_file_dirty(file);
@@ -172,6 +174,7 @@ int mne_file_create(MneStore *store, const MneSpot *spot, const MneMake *what,
 		MNE_TRY(mne_spot_require_free(store, spot));
 
 	mne_node_new(store, &parent, what, commit.now, &node);
+	node.nlink = named;
 	file = file_alloc(store, spot->table, node.rec, named ? spot->dir : 0,
 			  spot->name);
 	mne_lock(&file->lock);
@@ -199,33 +202,31 @@ static bool is_uncommitted(const MneFile *file)
 	return file->dirty && !file->unlinked && (file->exists || file->dir != 0);
 }
 
-/* A file made where one was deleted after the newest checkpoint: that one's mtime. */
-static void bump_over_retained(MneFile *file, uint64_t newest)
+/* Over what the newest checkpoint holds here, if the live version is not that any more:
+ * what was deleted before the file was made, or what it was before its attributes or its
+ * names changed. */
+static void bump_over_retained(MneFile *file)
 {
-	int64_t made = mne_ckpts_newest_time(file->store->ckpts, file->table);
-	g_autoptr(GBytes) value = NULL;
-	g_auto(MneNode) was = { 0 };
-	MneKey key, at;
+	MneKey key;
 
-	if (newest == 0 || file->node.mtime.tv_sec > made + 1)
-		return;
 	mne_key_node(&key, file->table, file->dir, mne_file_name(file));
-	mne_key_retained(&at, mne_key_slice(&key), newest);
-	if (mne_kv_get(file->store->volume->kv, mne_key_slice(&at), &value) == 0 &&
-	    mne_node_decode(value, &was) == 0)
-		(void)mne_mtime_bump(&file->node, was.mtime.tv_sec);
+	(void)mne_mtime_bump_retained(file->store, &key, &file->node);
+	if (!(file->node.flags & MNE_NODE_LINKED))
+		return;
+	mne_key_inode(&key, file->table, file->rec);
+	(void)mne_mtime_bump_retained(file->store, &key, &file->node);
 }
 
 static void settle_mtime(MneFile *file)
 {
 	uint64_t newest = mne_ckpts_newest(file->store->ckpts, file->table);
 	struct timespec before = file->node.mtime;
+	bool changed = before.tv_sec != file->committed_mtime.tv_sec ||
+		       before.tv_nsec != file->committed_mtime.tv_nsec;
 
-	if (!file->exists)
-		bump_over_retained(file, newest);
-	else if (file->node.seq <= newest &&
-		 (file->node.mtime.tv_sec != file->committed_mtime.tv_sec ||
-		  file->node.mtime.tv_nsec != file->committed_mtime.tv_nsec))
+	if (!file->exists || (changed && file->node.seq > newest))
+		bump_over_retained(file);
+	else if (changed)
 		(void)mne_mtime_bump(&file->node, file->committed_mtime.tv_sec);
 	if (before.tv_sec != file->node.mtime.tv_sec)
 		mne_store_notify(file->store, file->rec);
@@ -244,16 +245,15 @@ static int commit_parent(MneFile *file, MneCommit *commit)
 
 	MNE_TRY(mne_dir_load(file->store, file->table, file->dir, &parent));
 	/* It changed when the name came, not when it is committed. */
-	commit->now = later(parent.mtime, file->node.btime);
+	commit->now = later(parent.mtime, file->named);
 	return mne_dir_touch(commit, file->table, &parent, 1, 0);
 }
 
-int mne_file_commit_into(MneFile *file, MneCommit *commit)
+static int commit_into(MneFile *file, MneCommit *commit)
 {
 	MneNode node;
 	MneKey key;
 
-	mne_lock_assert_held(&file->lock);
 	MNE_TRY(mne_file_flush_buffer(file));
 	settle_mtime(file);
 	MNE_TRY(mne_file_splice(file, commit));
@@ -274,9 +274,8 @@ int mne_file_commit_into(MneFile *file, MneCommit *commit)
 	return 0;
 }
 
-void mne_file_committed(MneFile *file)
+static void committed(MneFile *file)
 {
-	mne_lock_assert_held(&file->lock);
 	if (!file->exists)
 		mne_files_remove_name(file->store->files, file);
 	if (file->old_data != 0)
@@ -288,6 +287,25 @@ void mne_file_committed(MneFile *file)
 	file->committed_mtime = file->node.mtime;
 	g_clear_pointer(&file->pending, mne_extents_free);
 	g_clear_pointer(&file->buffer, g_byte_array_unref);
+}
+
+int mne_file_commit_as(MneFile *file, MneCommit *commit)
+{
+	const MneNode before = file->node;
+	int err;
+
+	mne_lock_assert_held(&file->lock);
+	err = commit_into(file, commit);
+	if (err == 0)
+		err = mne_commit_apply(commit);
+	if (err < 0) {
+		file->node.seq = before.seq;
+		file->node.version = before.version;
+		file->node.stored = before.stored;
+		return err;
+	}
+	committed(file);
+	return 0;
 }
 
 /* The frames are appended before the gate is taken: only what came since is left then. */
@@ -304,21 +322,7 @@ static int commit_gated(MneFile *file, bool *out_done)
 	MNE_TRY(mne_commit_begin(file->store, &commit));
 	MNE_WITH_LOCK(&file->lock);
 	*out_done = is_uncommitted(file);
-	if (!*out_done)
-		return 0;
-	MneNode before = file->node;
-	int err = mne_file_commit_into(file, &commit);
-
-	if (err == 0)
-		err = mne_commit_apply(&commit);
-	if (err < 0) {
-		file->node.seq = before.seq;
-		file->node.version = before.version;
-		file->node.stored = before.stored;
-		return err;
-	}
-	mne_file_committed(file);
-	return 0;
+	return *out_done ? mne_file_commit_as(file, &commit) : 0;
 }
 
 int mne_file_commit(MneFile *file)
@@ -340,34 +344,60 @@ void mne_file_mark_unlinked(MneFile *file, struct timespec now)
 	file->unlinked = true;
 	file->node.nlink = 0;
 	file->node.ctime = now;
+	if (file->left)
+		return;
 	if (file->node.data != 0)
 		mne_files_hold(file->store->files, file->node.data);
 	if (file->old_data != 0)
 		mne_files_hold(file->store->files, file->old_data);
 }
 
-/* Nobody has it open any more: forget it, unless a commit failed and must be tried again. */
+/* Big attributes are stored at once: those of a file that has no name, or has never been
+ * committed, go when it goes. */
+static void forget_xattrs(MneFile *file)
+{
+	g_auto(MneCommit) commit = { 0 };
+	int err = mne_commit_begin(file->store, &commit);
+
+	if (err == 0)
+		err = mne_entry_remove_xattrs(&commit, file->table, &file->node);
+	if (err == 0 && mne_kv_batch_count(file->store->batch) > 0)
+		err = mne_commit_apply(&commit);
+	if (err < 0)
+		g_warning("record %" G_GUINT64_FORMAT
+			  ": attributes are left behind: %s",
+			  file->rec, mne_err_sentence(err));
+}
+
+/* Nobody has it open any more: forget it, unless a commit failed and must be tried again.
+ * Somebody else may have forgotten it already, and a third opened the record anew. */
 static void leave(MneFile *file)
 {
 	MneFiles *files = file->store->files;
-	bool gone = false;
+	bool gone = false, has_xattrs;
 	uint64_t data = 0, old_data = 0;
 
 	mne_lock(&file->lock);
 	mne_lock(&files->lock);
-	if (file->handles == 0 && !is_uncommitted(file)) {
+	if (file->handles == 0 && !is_uncommitted(file) &&
+	    g_hash_table_lookup(files->by_rec, &file->rec) == file) {
 		gone = g_hash_table_remove(files->by_rec, &file->rec);
-		files->open -= gone;
+		files->open--;
 	}
 	mne_unlock(&files->lock);
+	file->left = file->left || gone;
 	if (gone && file->unlinked) {
 		data = file->node.data;
 		old_data = file->old_data;
 	}
+	has_xattrs = gone && (file->unlinked || !file->exists) &&
+		     (file->node.flags & MNE_NODE_BIG_XATTRS);
 	mne_unlock(&file->lock);
 
 	mne_files_unhold(files, data);
 	mne_files_unhold(files, old_data);
+	if (has_xattrs)
+		forget_xattrs(file);
 	if (data != 0 || old_data != 0)
 		mne_store_wake(file->store);
 }
@@ -391,33 +421,67 @@ int mne_file_close(MneFile *file, bool writable)
 
 	if (is_last_writer(file, writable))
 		err = mne_file_commit(file);
-	if (err < 0)
+	if (err < 0) {
 		g_warning("record %" G_GUINT64_FORMAT ": its last changes could not be "
 			  "committed at close (%s); they are kept and tried again",
 			  file->rec, mne_err_sentence(err));
+		file->store->files->stuck = true;
+	}
 	if (is_last_handle(file))
 		leave(file);
 	mne_file_unref(file);
 	return err;
 }
 
-void mne_files_commit_old(MneStore *store, int64_t milliseconds)
+int mne_files_commit_old(MneStore *store, int64_t milliseconds)
 {
 	g_autoptr(GPtrArray) all = mne_files_all(store->files);
 	int64_t before = g_get_monotonic_time() - milliseconds * 1000;
+	int first = 0;
 
 	for (guint i = 0; i < all->len; i++) {
 		MneFile *file = all->pdata[i];
-		bool due;
+		bool due, unlinked;
 
 		mne_lock(&file->lock);
 		due = is_uncommitted(file) && file->dirty_since <= before;
+		unlinked = file->unlinked;
 		mne_unlock(&file->lock);
-		if (due && mne_file_commit(file) < 0)
-			continue;
-		if (due)
+
+		int err = due ? mne_file_commit(file) : 0;
+
+		/* Unlinked after a commit failed at its last close: it is still here. */
+		if (err == 0 && (due || unlinked))
 			leave(file);
+		first = first < 0 ? first : err;
 	}
+	return first;
+}
+
+static bool is_written(MneFile *file)
+{
+	MNE_WITH_LOCK(&file->store->files->lock);
+	return file->writers > 0;
+}
+
+int mne_files_commit_closed(MneStore *store)
+{
+	g_autoptr(GPtrArray) all = NULL;
+	int first = 0;
+
+	if (!atomic_exchange(&store->files->stuck, false))
+		return 0;
+	all = mne_files_all(store->files);
+	for (guint i = 0; i < all->len; i++) {
+		int err = is_written(all->pdata[i]) ? 0 : mne_file_commit(all->pdata[i]);
+
+		first = first < 0 ? first : err;
+		if (err == 0)
+			leave(all->pdata[i]);
+	}
+	if (first < 0)
+		store->files->stuck = true;
+	return first;
 }
 
 int mne_file_sync(MneFile *file)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define SIZE_MAX_FILE (UINT64_C(1) << 62)
+#define SEEK_SPAN     (UINT64_C(16) << 20)
 
 void mne_file_touch(MneFile *file)
 {
@@ -34,10 +35,12 @@ static MneExtentList *pending_of(MneFile *file)
 	return file->pending;
 }
 
-/* Append bytes as frames; they become uncommitted extents. */
+/* Append bytes as frames; they become uncommitted extents, all of them or none. */
 static int append_frames(MneFile *file, uint64_t offset, const uint8_t *bytes,
 			 size_t len)
 {
+	g_autoptr(GArray) frames = g_array_new(FALSE, FALSE, sizeof(MneExtent));
+
 	while (len > 0) {
 		size_t piece = MIN(len, MNE_BLOB_FRAME_MAX);
 		MneBlobOwner owner = { file->table, file->node.data, offset };
@@ -45,11 +48,14 @@ static int append_frames(MneFile *file, uint64_t offset, const uint8_t *bytes,
 
 		MNE_TRY(mne_blob_append(file->store->volume->blob, &owner,
 					mne_slice(bytes, piece), &extent.ref));
-		mne_extents_put(pending_of(file), &extent, NULL);
+		g_array_append_val(frames, extent);
 		offset += piece;
 		bytes += piece;
 		len -= piece;
 	}
+	for (guint i = 0; i < frames->len; i++)
+		mne_extents_put(pending_of(file), &g_array_index(frames, MneExtent, i),
+				NULL);
 	return 0;
 }
 
@@ -72,6 +78,7 @@ static bool joins_buffer(const MneFile *file, uint64_t offset, size_t len)
 	       offset + len - file->buffer_at <= MNE_FILE_BUFFER_MAX;
 }
 
+/* A full buffer is flushed when the next bytes come: so what fails has taken nothing in. */
 static int buffer_put(MneFile *file, uint64_t offset, const uint8_t *bytes, size_t len)
 {
 	if (!joins_buffer(file, offset, len)) {
@@ -88,8 +95,7 @@ static int buffer_put(MneFile *file, uint64_t offset, const uint8_t *bytes, size
 	if (at + len > file->buffer->len)
 		g_byte_array_set_size(file->buffer, (guint)(at + len));
 	memcpy(file->buffer->data + at, bytes, len);
-	return file->buffer->len == MNE_FILE_BUFFER_MAX ? mne_file_flush_buffer(file)
-							: 0;
+	return 0;
 }
 
 static void small_put(MneFile *file, size_t offset, const uint8_t *bytes, size_t len)
@@ -113,16 +119,10 @@ static int outgrow_small(MneFile *file)
 	file->node.data = mne_volume_new_id(file->store->volume);
 	file->node.stored = 0;
 	file->fresh = true;
+	mne_file_dirty(file); /* whatever becomes of the write */
 	if (file->unlinked)
 		mne_files_hold(file->store->files, file->node.data);
 	return small ? buffer_put(file, 0, small->data, small->len) : 0;
-}
-
-static void kill_suid_bits(MneNode *node)
-{
-	node->mode &= ~(uint32_t)S_ISUID;
-	if (node->mode & S_IXGRP)
-		node->mode &= ~(uint32_t)S_ISGID;
 }
 
 static int put_bytes(MneFile *file, uint64_t offset, const void *bytes, size_t len)
@@ -139,10 +139,7 @@ static int put_bytes(MneFile *file, uint64_t offset, const void *bytes, size_t l
 ssize_t mne_file_write(MneFile *file, uint64_t offset, const void *data, size_t len,
 		       bool append, bool kill_suid)
 {
-	if (file->store->failed)
-		return mne_throw(STORE_FAILED,
-				 "the store is read-only since a sync failed: "
-				 "see the log, and remount");
+	MNE_TRY(mne_store_require_working(file->store));
 	if (len == 0)
 		return 0;
 	MNE_TRY(mne_space_admit(&file->store->space, len + 256));
@@ -155,14 +152,14 @@ ssize_t mne_file_write(MneFile *file, uint64_t offset, const void *data, size_t 
 	MNE_TRY(put_bytes(file, offset, data, len));
 	file->node.size = MAX(file->node.size, offset + len);
 	if (kill_suid)
-		kill_suid_bits(&file->node);
+		mne_node_drop_suid(&file->node);
 	mne_file_touch(file);
 	mne_file_dirty(file);
 	return (ssize_t)len;
 }
 
 /* Where the bytes of [offset, offset+len) are to be read from; those in memory are
- * copied at once.  Caller holds the lock. */
+ * copied at once, or without a buffer stand for some segment.  Caller holds the lock. */
 static int gather(MneFile *file, uint64_t offset, uint8_t *buffer, size_t len,
 		  MneExtentList *out)
 {
@@ -190,9 +187,10 @@ static int gather(MneFile *file, uint64_t offset, uint8_t *buffer, size_t len,
 
 		if (first >= end)
 			return 0;
-		MneExtent hole = mne_extent_hole(first, end - first);
+		MneExtent done = mne_extent_hole(first, end - first);
 
-		mne_extents_put(out, &hole, NULL);
+		done.ref.segment = buffer ? 0 : 1;
+		mne_extents_put(out, &done, NULL);
 		if (buffer)
 			memcpy(buffer + (first - offset),
 			       file->buffer->data + (first - file->buffer_at),
@@ -266,11 +264,11 @@ ssize_t mne_file_read(MneFile *file, uint64_t offset, void *buffer, size_t len)
 
 static void empty_it(MneFile *file)
 {
-	if (file->node.data != 0 && !file->fresh) {
-		if (file->unlinked)
-			mne_files_unhold(file->store->files, file->node.data);
-		else
-			file->old_data = file->node.data;
+	if (file->node.data != 0 && file->unlinked) {
+		mne_files_unhold(file->store->files, file->node.data);
+		mne_store_wake(file->store);
+	} else if (file->node.data != 0 && !file->fresh) {
+		file->old_data = file->node.data;
 	}
 	file->node.data = 0;
 	file->node.stored = 0;
@@ -309,10 +307,7 @@ int mne_file_truncate(MneFile *file, uint64_t size)
 {
 	if (size > SIZE_MAX_FILE)
 		return -EFBIG;
-	if (file->store->failed)
-		return mne_throw(STORE_FAILED,
-				 "the store is read-only since a sync failed: "
-				 "see the log, and remount");
+	MNE_TRY(mne_store_require_working(file->store));
 	MNE_WITH_LOCK(&file->lock);
 	if (size == 0)
 		empty_it(file);
@@ -337,6 +332,7 @@ int mne_file_allocate(MneFile *file, int mode, uint64_t offset, uint64_t len)
 		return -EINVAL;
 	if (offset > SIZE_MAX_FILE || len > SIZE_MAX_FILE - offset)
 		return -EFBIG;
+	MNE_TRY(mne_store_require_working(file->store));
 	if (!zeros)
 		MNE_TRY(mne_space_admit(&file->store->space, len));
 
@@ -379,29 +375,43 @@ static bool data_from(const MneExtentList *list, uint64_t offset, uint64_t *out_
 	return false;
 }
 
-int mne_file_seek(MneFile *file, uint64_t offset, int whence, uint64_t *out_offset)
+/* 1: found, at *io_at; 0: not before end, and *io_at is end. */
+static int seek_in(MneFile *file, uint64_t end, int whence, uint64_t *io_at)
 {
 	g_autoptr(MneExtentList) list = mne_extents_new();
-	uint64_t size, found = 0;
+	uint64_t found = 0;
 
-	MNE_WITH_LOCK(&file->lock);
-	size = file->node.size;
-	if (offset >= size)
-		return -ENXIO;
-	if (file->node.data == 0 && file->small && file->small->len > 0) {
+	if (file->node.data != 0) {
+		MNE_TRY(gather(file, *io_at, NULL, end - *io_at, list));
+	} else if (file->small && file->small->len > 0) {
 		MneExtent all = { .len = file->small->len, .ref.segment = 1 };
 
 		mne_extents_put(list, &all, NULL);
-	} else if (file->node.data != 0) {
-		MNE_TRY(mne_file_flush_buffer(file));
-		MNE_TRY(gather(file, offset, NULL, size - offset, list));
 	}
-	if (whence == SEEK_HOLE) {
-		*out_offset = MIN(hole_from(list, offset), size);
-		return 0;
-	}
-	if (!data_from(list, offset, &found) || found >= size)
+	if (whence == SEEK_HOLE)
+		found = hole_from(list, *io_at);
+	else if (!data_from(list, *io_at, &found))
+		found = end;
+	*io_at = MIN(found, end);
+	return found < end;
+}
+
+/* One stretch after the other, each longer: for there may be many extents, or one hole. */
+int mne_file_seek(MneFile *file, uint64_t offset, int whence, uint64_t *out_offset)
+{
+	uint64_t at = offset, span = SEEK_SPAN;
+	int got = 0;
+
+	MNE_WITH_LOCK(&file->lock);
+	const uint64_t size = file->node.size;
+
+	if (offset >= size)
 		return -ENXIO;
-	*out_offset = found;
+	for (; got == 0 && at < size; span *= 2)
+		got = seek_in(file, at + MIN(span, size - at), whence, &at);
+	MNE_TRY(got);
+	if (got == 0 && whence != SEEK_HOLE)
+		return -ENXIO;
+	*out_offset = at;
 	return 0;
 }

@@ -32,9 +32,11 @@ struct MneFile {
 	MneNode node; /* content is empty: see small */
 	bool exists; /* a commit has made it */
 	bool unlinked;
+	bool left; /* out of the set: its last handle was closed */
 	bool dirty;
 	int64_t dirty_since; /* monotonic, µs */
 	struct timespec committed_mtime;
+	struct timespec named; /* when it was given its first name */
 
 	GByteArray *small; /* the bytes, while node.data == 0 */
 	bool fresh; /* nothing is stored under node.data yet */
@@ -62,9 +64,8 @@ int mne_file_flush_buffer(MneFile *file) MNE_CHECKED;
 
 /* Commit what is uncommitted; nothing to do is success. */
 int mne_file_commit(MneFile *file) MNE_CHECKED;
-/* The same into a commit that has begun; `done` after it was applied. */
-int mne_file_commit_into(MneFile *file, MneCommit *commit) MNE_CHECKED;
-void mne_file_committed(MneFile *file);
+/* The same as the whole of a commit that has begun.  Caller holds the lock. */
+int mne_file_commit_as(MneFile *file, MneCommit *commit) MNE_CHECKED;
 
 /* The last name is gone: it lives on as long as it is open.  Caller holds the lock. */
 void mne_file_mark_unlinked(MneFile *file, struct timespec now);

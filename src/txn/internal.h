@@ -56,11 +56,15 @@ struct MneStore {
 	_Atomic bool failed;
 	_Atomic uint64_t commits;
 	_Atomic uint64_t orphans; /* that wait to be reaped, roughly */
+	MneKey reclaim_from, orphan_from; /* where the last step of each stopped */
 	uint64_t sweep_stuck; /* a segment that could not be emptied: not tried again */
 };
 
 MneKv *mne_store_kv(MneStore *store);
 MneBlobStore *mne_store_blob(MneStore *store);
+
+/* STORE_FAILED after a failed sync. */
+int mne_store_require_working(MneStore *store) MNE_CHECKED;
 
 /* For repairs only: apply the batch as it stands, retaining nothing. */
 int mne_store_apply_raw(MneStore *store, MneKvBatch *batch) MNE_CHECKED;
@@ -78,5 +82,8 @@ int mne_reclaim_step(MneStore *store) MNE_CHECKED;
 int mne_orphan_step(MneStore *store) MNE_CHECKED;
 int mne_sweep_step(MneStore *store) MNE_CHECKED;
 
-/* Commit files that have been uncommitted for longer than milliseconds. */
-void mne_files_commit_old(MneStore *store, int64_t milliseconds);
+/* Files that were closed but whose commit failed then: try again. */
+int mne_files_commit_closed(MneStore *store) MNE_CHECKED;
+/* Commit files that have been uncommitted for longer than milliseconds; the first failure,
+ * after all were tried. */
+int mne_files_commit_old(MneStore *store, int64_t milliseconds);

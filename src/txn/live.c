@@ -21,8 +21,9 @@ static void copy_from_file(MneFile *file, MneNode *out_node)
 	mne_file_copy_node(file, out_node);
 }
 
-/* What is open or waiting makes a stored node look newer. */
-static void overlay(MneStore *store, MneNode *node)
+/* What is open or waiting makes a stored node look newer.  false: it is a file that is not
+ * open, or was committed and closed since it was read. */
+static bool overlay(MneStore *store, MneNode *node)
 {
 	struct timespec mtime;
 	unsigned count;
@@ -32,38 +33,37 @@ static void overlay(MneStore *store, MneNode *node)
 
 		if (file)
 			copy_from_file(file, node);
-		return;
+		return file != NULL;
 	}
 	if (!mne_node_is_dir(node) ||
 	    !mne_files_dir(store->files, node->rec, &count, &mtime))
-		return;
+		return true;
 	node->entries += count;
 	if (mtime.tv_sec > node->mtime.tv_sec ||
 	    (mtime.tv_sec == node->mtime.tv_sec && mtime.tv_nsec > node->mtime.tv_nsec))
 		node->mtime = node->ctime = mtime;
+	return true;
 }
 
-int mne_live_lookup(MneStore *store, uint32_t table, uint64_t dir, MneSlice name,
-		    uint32_t *out_table, MneNode *out_node)
+/* 1: nothing newer can have been missed. */
+static int look_up(MneStore *store, uint32_t table, uint64_t dir, MneSlice name,
+		   uint32_t *out_table, MneNode *out_node)
 {
 	g_autoptr(MneFile) waiting = NULL;
 
-	if (name.len > MNE_NAME_MAX)
-		return -ENAMETOOLONG;
 	waiting = mne_files_find_name(store->files, table, dir, name);
 	if (waiting) {
 		*out_node = (MneNode){ 0 };
 		copy_from_file(waiting, out_node);
 		*out_table = table;
-		return 0;
+		return 1;
 	}
 	MNE_TRY(mne_view_lookup(&store->live.base, table, dir, name, out_table,
 				out_node));
-	overlay(store, out_node);
-	return 0;
+	return overlay(store, out_node);
 }
 
-int mne_live_node(MneStore *store, const MnePlace *place, MneNode *out_node)
+static int look_at(MneStore *store, const MnePlace *place, MneNode *out_node)
 {
 	g_autoptr(MneFile) file = NULL;
 
@@ -72,11 +72,47 @@ int mne_live_node(MneStore *store, const MnePlace *place, MneNode *out_node)
 	if (file) {
 		*out_node = (MneNode){ 0 };
 		copy_from_file(file, out_node);
-		return 0;
+		return 1;
 	}
 	MNE_TRY(mne_view_node(&store->live.base, place, out_node));
-	overlay(store, out_node);
-	return 0;
+	return overlay(store, out_node);
+}
+
+/* After got < 1, read when the last commit was *io_seq: has there been another since? */
+static bool look_again(MneStore *store, int got, MneNode *node, uint64_t *io_seq)
+{
+	uint64_t seq = store->volume->seq;
+
+	if (got != 0 || seq == *io_seq)
+		return false;
+	mne_node_clear(node);
+	*io_seq = seq;
+	return true;
+}
+
+int mne_live_lookup(MneStore *store, uint32_t table, uint64_t dir, MneSlice name,
+		    uint32_t *out_table, MneNode *out_node)
+{
+	uint64_t seq = store->volume->seq;
+	int got;
+
+	if (name.len > MNE_NAME_MAX)
+		return -ENAMETOOLONG;
+	do
+		got = look_up(store, table, dir, name, out_table, out_node);
+	while (look_again(store, got, out_node, &seq));
+	return MIN(got, 0);
+}
+
+int mne_live_node(MneStore *store, const MnePlace *place, MneNode *out_node)
+{
+	uint64_t seq = store->volume->seq;
+	int got;
+
+	do
+		got = look_at(store, place, out_node);
+	while (look_again(store, got, out_node, &seq));
+	return MIN(got, 0);
 }
 
 int mne_live_xattr(MneStore *store, const MnePlace *place, MneSlice name,
@@ -104,6 +140,8 @@ typedef struct {
 	GArray *waiting; /* MnePendingEntry */
 	guint next_waiting;
 	uint32_t table;
+	uint64_t dir;
+	uint64_t seq; /* of the last commit when it began */
 	MneEntry entry; /* the next stored one, if held */
 	MneNode node;
 	bool held, ended;
@@ -147,12 +185,11 @@ static void give_stored(LiveListing *listing, MneEntry *out_entry, MneNode *out_
 		return;
 	*out_node = listing->node;
 	listing->node = (MneNode){ 0 };
-	overlay(listing->store, out_node);
+	(void)overlay(listing->store, out_node);
 }
 
-static int live_listing_next(MneListing *base, MneEntry *out_entry, MneNode *out_node)
+static int next_entry(LiveListing *listing, MneEntry *out_entry, MneNode *out_node)
 {
-	LiveListing *listing = (LiveListing *)base;
 	const MnePendingEntry *waiting = NULL;
 	int order = -1;
 
@@ -176,6 +213,32 @@ static int live_listing_next(MneListing *base, MneEntry *out_entry, MneNode *out
 	return 1;
 }
 
+/* The entry as it is by now; -ENOENT when it went. */
+static int refresh(LiveListing *listing, MneEntry *entry, MneNode *node)
+{
+	mne_node_clear(node);
+	MNE_TRY(mne_live_lookup(listing->store, listing->table, listing->dir,
+				entry->name, &entry->table, node));
+	entry->rec = node->rec;
+	entry->mode = node->mode;
+	return 1;
+}
+
+/* Names may be of the moment the listing began; nodes are remembered by who asks, and so
+ * must be of now. */
+static int live_listing_next(MneListing *base, MneEntry *out_entry, MneNode *out_node)
+{
+	LiveListing *listing = (LiveListing *)base;
+	int got;
+
+	do {
+		got = next_entry(listing, out_entry, out_node);
+		if (got > 0 && out_node && listing->store->volume->seq != listing->seq)
+			got = refresh(listing, out_entry, out_node);
+	} while (got == -ENOENT);
+	return got;
+}
+
 static void live_listing_free(MneListing *base)
 {
 	LiveListing *listing = (LiveListing *)base;
@@ -191,6 +254,7 @@ static const MneListingOps live_listing_ops = { live_listing_next, live_listing_
 int mne_live_list(MneStore *store, uint32_t table, uint64_t dir, MneSlice after,
 		  MneListing **out_listing)
 {
+	uint64_t seq = store->volume->seq;
 	g_autoptr(GArray) waiting = mne_files_list(store->files, table, dir, after);
 	g_autoptr(MneListing) stored = NULL;
 	LiveListing *listing;
@@ -202,6 +266,8 @@ int mne_live_list(MneStore *store, uint32_t table, uint64_t dir, MneSlice after,
 	listing->stored = g_steal_pointer(&stored);
 	listing->waiting = g_steal_pointer(&waiting);
 	listing->table = table;
+	listing->dir = dir;
+	listing->seq = seq;
 	*out_listing = &listing->base;
 	return 0;
 }

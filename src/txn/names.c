@@ -73,14 +73,11 @@ static int name_tmpfile(MneCommit *commit, MneFile *file, const MneSpot *spot)
 	file->dir = spot->dir;
 	g_bytes_unref(file->name);
 	file->name = mne_slice_to_bytes(spot->name);
-	file->node.ctime = commit->now;
-	err = mne_file_commit_into(file, commit);
-	if (err == 0)
-		err = mne_commit_apply(commit);
-	if (err == 0)
-		mne_file_committed(file);
-	else
-		file->dir = 0;
+	file->node.ctime = file->named = commit->now;
+	file->node.nlink = 1;
+	err = mne_file_commit_as(file, commit);
+	if (err < 0)
+		file->dir = file->node.nlink = 0;
 	return err;
 }
 
@@ -104,10 +101,10 @@ static int put_links(MneCommit *commit, const MnePlace *place, const MneSpot *sp
 	return mne_commit_node(commit, &key, node);
 }
 
-static int link_gated(MneStore *store, MneFile *file, const MnePlace *place,
-		      const MneSpot *spot)
+static int link_gated(MneStore *store, const MnePlace *place, const MneSpot *spot)
 {
 	g_auto(MneCommit) commit = { 0 };
+	g_autoptr(MneFile) file = NULL;
 	g_auto(MneNode) parent = { 0 };
 	g_auto(MneNode) node = { 0 };
 	int err;
@@ -115,9 +112,12 @@ static int link_gated(MneStore *store, MneFile *file, const MnePlace *place,
 	MNE_TRY(mne_commit_begin(store, &commit));
 	MNE_TRY(mne_dir_load(store, spot->table, spot->dir, &parent));
 	MNE_TRY(mne_spot_require_free(store, spot));
+	file = mne_files_find(store->files, place->rec);
 	err = mne_view_node(&store->live.base, place, &node);
-	if (err == -ESTALE)
-		return file ? name_tmpfile(&commit, file, spot) : -ENOENT;
+	if (err == -ESTALE) {
+		MNE_TRY(file ? name_tmpfile(&commit, file, spot) : -ENOENT);
+		return mne_commit_finish(&commit);
+	}
 	MNE_TRY(err);
 	if (mne_node_is_dir(&node))
 		return -EPERM;
@@ -143,7 +143,7 @@ int mne_link(MneStore *store, const MnePlace *place, const MneSpot *spot,
 		return mne_throw(OTHER_TABLE, "a link stays inside its table");
 	if (file)
 		MNE_TRY(mne_file_commit(file));
-	MNE_TRY(link_gated(store, file, place, spot));
+	MNE_TRY(link_gated(store, place, spot));
 	return mne_live_node(store, place, out_node);
 }
 

@@ -22,8 +22,9 @@
 
 #define STEP_KEYS 128
 
-/* The next keys with prefix, up to STEP_KEYS: owned copies. */
-static int collect(MneStore *store, MneSlice prefix, GPtrArray *keys, GPtrArray *values)
+/* The next keys with prefix, from `from` on, up to STEP_KEYS: owned copies. */
+static int collect(MneStore *store, MneSlice prefix, MneSlice from, GPtrArray *keys,
+		   GPtrArray *values)
 {
 	g_autoptr(MneIter) iter = NULL;
 	MneKvIter *kv = NULL;
@@ -31,13 +32,20 @@ static int collect(MneStore *store, MneSlice prefix, GPtrArray *keys, GPtrArray 
 	int got = 1;
 
 	MNE_TRY(mne_kv_iter(store->volume->kv, &kv));
-	iter = mne_iter_kv_new(kv, prefix, prefix);
+	iter = mne_iter_kv_new(kv, prefix, from);
 	while (keys->len < STEP_KEYS && (got = mne_iter_next(iter, &key, &value)) > 0) {
 		g_ptr_array_add(keys, mne_slice_to_bytes(key));
 		if (values)
 			g_ptr_array_add(values, mne_slice_to_bytes(value));
 	}
 	return MIN(got, 0);
+}
+
+static void key_set(MneKey *key, MneSlice bytes)
+{
+	if (bytes.len > 0)
+		memcpy(key->bytes, bytes.data, bytes.len);
+	key->len = (uint16_t)bytes.len;
 }
 
 static GPtrArray *bytes_array(void)
@@ -97,19 +105,36 @@ static int move_changed(MneCommit *commit, MneSlice changed, uint64_t from)
 	return 0;
 }
 
+/* The next CHANGED keys of the checkpoint.  Going on behind those of the last step spares
+ * the engine to pass over all that were deleted; at the end, once more from the start. */
+static int collect_changed(MneStore *store, const MneCkpt *ckpt, GPtrArray *keys)
+{
+	MneKey *from = &store->reclaim_from;
+	MneKey prefix;
+
+	mne_key_changed(&prefix, ckpt->seq, MNE_SLICE_EMPTY);
+	if (mne_slice_has_prefix(mne_key_slice(from), mne_key_slice(&prefix)))
+		MNE_TRY(collect(store, mne_key_slice(&prefix), mne_key_slice(from),
+				keys, NULL));
+	if (keys->len == 0)
+		MNE_TRY(collect(store, mne_key_slice(&prefix), mne_key_slice(&prefix),
+				keys, NULL));
+	key_set(from, keys->len == 0 ? MNE_SLICE_EMPTY
+				     : mne_slice_of(keys->pdata[keys->len - 1]));
+	return 0;
+}
+
 int mne_reclaim_step(MneStore *store)
 {
 	g_autoptr(MneCkpt) ckpt = mne_ckpts_next_dropping(store->ckpts);
 	g_autoptr(GPtrArray) keys = bytes_array();
 	g_auto(MneCommit) commit = { 0 };
-	MneKey prefix;
 
 	if (!ckpt || store->failed)
 		return 0;
 	MNE_TRY(mne_commit_begin(store, &commit));
 	commit.moves_only = true;
-	mne_key_changed(&prefix, ckpt->seq, MNE_SLICE_EMPTY);
-	MNE_TRY(collect(store, mne_key_slice(&prefix), keys, NULL));
+	MNE_TRY(collect_changed(store, ckpt, keys));
 	for (guint i = 0; i < keys->len; i++)
 		MNE_TRY(move_changed(&commit, mne_slice_of(keys->pdata[i]), ckpt->seq));
 
@@ -128,53 +153,92 @@ int mne_reclaim_step(MneStore *store)
 /* Give up some extents of the data id; none left: the ORPHAN key goes, too. */
 static int reap(MneStore *store, const MneKeyParts *orphan, uint64_t seq)
 {
-	uint64_t newest = mne_ckpts_newest_before(store->ckpts, orphan->table, seq);
 	g_autoptr(GPtrArray) values = bytes_array();
 	g_autoptr(GPtrArray) keys = bytes_array();
 	g_auto(MneCommit) commit = { 0 };
 	MneKey prefix, key;
+	uint64_t newest;
 
 	MNE_TRY(mne_commit_begin(store, &commit));
+	/* Who unlinks an open file holds its data before giving up the gate. */
+	if (mne_files_is_held(store->files, orphan->id))
+		return 1;
 	commit.moves_only = true;
+	newest = mne_ckpts_newest_before(store->ckpts, orphan->table, seq);
 	mne_key_extent(&prefix, orphan->table, orphan->id, 0);
 	prefix.len = (uint16_t)(prefix.len - 8);
-	MNE_TRY(collect(store, mne_key_slice(&prefix), keys, values));
+	MNE_TRY(collect(store, mne_key_slice(&prefix), mne_key_slice(&prefix), keys,
+			values));
 	for (guint i = 0; i < keys->len; i++) {
-		MneSlice bytes = mne_slice_of(keys->pdata[i]);
-
-		memcpy(key.bytes, bytes.data, bytes.len);
-		key.len = (uint16_t)bytes.len;
+		key_set(&key, mne_slice_of(keys->pdata[i]));
 		MNE_TRY(mne_commit_del_extent(&commit, &key,
 					      mne_slice_of(values->pdata[i]), newest));
 	}
-	if (keys->len == 0) {
+	if (keys->len < STEP_KEYS) {
 		mne_key_orphan(&key, orphan->table, orphan->id);
 		mne_commit_unset(&commit, &key);
 	}
-	return mne_commit_apply(&commit);
+	MNE_TRY(mne_commit_apply(&commit));
+	return 1;
+}
+
+/* Inside the gate, so that all that were counted are seen. */
+static int orphan_iter(MneStore *store, MneKvIter **out_iter, uint64_t *out_counted)
+{
+	MNE_WITH_LOCK(&store->gate);
+	*out_counted = store->orphans;
+	return mne_kv_iter(store->volume->kv, out_iter);
+}
+
+/* 1: the first orphan from store->orphan_from on that no open file holds, which then stands
+ * there; 0: none, and how many are held. */
+static int find_orphan(MneStore *store, MneKeyParts *out, uint64_t *out_seq,
+		       uint64_t *out_held, uint64_t *out_counted)
+{
+	const uint8_t tag = MNE_TAG_ORPHAN;
+	MneKey *from = &store->orphan_from;
+	g_autoptr(MneKvIter) iter = NULL;
+
+	*out_held = 0;
+	MNE_TRY(orphan_iter(store, &iter, out_counted));
+	mne_kv_iter_seek(iter, from->len > 0 ? mne_key_slice(from)
+					     : mne_slice(&tag, sizeof(tag)));
+	for (; mne_kv_iter_valid(iter); mne_kv_iter_next(iter)) {
+		MneSlice key = mne_kv_iter_key(iter);
+
+		if (key.data[0] != tag)
+			break;
+		MNE_TRY(mne_key_parse(key, out));
+		*out_seq = mne_value_seq(mne_kv_iter_value(iter));
+		if (!mne_files_is_held(store->files, out->id)) {
+			key_set(from, key);
+			return 1;
+		}
+		++*out_held;
+	}
+	return mne_kv_iter_status(iter);
 }
 
 int mne_orphan_step(MneStore *store)
 {
-	const uint8_t tag = MNE_TAG_ORPHAN;
-	g_autoptr(MneKvIter) iter = NULL;
+	uint64_t counted = 0, held = 0, seq = 0;
+	bool goes_on = store->orphan_from.len > 0;
+	MneKeyParts orphan;
+	int got;
 
 	if (store->orphans == 0 || store->failed)
 		return 0;
-	MNE_TRY(mne_kv_iter(store->volume->kv, &iter));
-	mne_kv_iter_seek(iter, mne_slice(&tag, 1));
-	for (; mne_kv_iter_valid(iter); mne_kv_iter_next(iter)) {
-		MneKeyParts parts;
-
-		if (mne_kv_iter_key(iter).data[0] != tag)
-			break;
-		MNE_TRY(mne_key_parse(mne_kv_iter_key(iter), &parts));
-		if (mne_files_is_held(store->files, parts.id))
-			continue;
-		MNE_TRY(reap(store, &parts, mne_value_seq(mne_kv_iter_value(iter))));
+	/* No iterator is open while reaping: an engine that heals would wait for it. */
+	got = find_orphan(store, &orphan, &seq, &held, &counted);
+	MNE_TRY(got);
+	if (got > 0)
+		return reap(store, &orphan, seq);
+	/* Going on behind the last one spares the engine to pass over all that were
+	 * deleted; at the end, once more from the start. */
+	store->orphan_from.len = 0;
+	if (goes_on)
 		return 1;
-	}
-	MNE_TRY(mne_kv_iter_status(iter));
-	store->orphans = 0;
+	/* Unless more came meanwhile: the next round looks for them. */
+	(void)atomic_compare_exchange_strong(&store->orphans, &counted, held);
 	return 0;
 }

@@ -135,11 +135,21 @@ static int touch_dirs(Rename *r, MneCommit *commit)
 static void bump(Rename *r)
 {
 	uint64_t newest = mne_ckpts_newest(r->store->ckpts, r->from->table);
+	MneNode *node = &r->source.node;
+	bool bumped;
+	MneKey key;
 
-	if (r->target.found && r->target.node.seq <= newest &&
-	    mne_node_is_file(&r->target.node) && mne_node_is_file(&r->source.node) &&
-	    mne_mtime_bump(&r->source.node, r->target.node.mtime.tv_sec))
-		mne_store_notify(r->store, r->source.node.rec);
+	if (!mne_node_is_file(node))
+		return;
+	if (r->target.found && r->target.node.seq <= newest) {
+		bumped = mne_node_is_file(&r->target.node) &&
+			 mne_mtime_bump(node, r->target.node.mtime.tv_sec);
+	} else {
+		mne_key_node(&key, r->to->table, r->to->dir, r->to->name);
+		bumped = mne_mtime_bump_retained(r->store, &key, node);
+	}
+	if (bumped)
+		mne_store_notify(r->store, node->rec);
 }
 
 static int build(Rename *r, MneCommit *commit)

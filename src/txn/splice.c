@@ -50,25 +50,19 @@ static GArray *remains_of(const MneExtentList *pending, size_t index,
 	return pieces;
 }
 
-static int replace_old(Splice *splice, MneSlice key, MneSlice value, size_t index)
+/* Extents before pending[index] do not overlap old, whose value is given. */
+static int replace_old(Splice *splice, const MneExtent *old, MneSlice value,
+		       size_t index)
 {
 	MneFile *file = splice->file;
 	g_autoptr(GArray) pieces = NULL;
-	MneKeyParts parts;
-	MneSlice payload;
-	MneExtent old;
-	MneKind kind;
 	MneKey at;
-	uint64_t seq;
 
-	MNE_TRY(mne_key_parse(key, &parts));
-	MNE_TRY(mne_value_open(value, &kind, &seq, &payload));
-	MNE_TRY(mne_extent_decode(payload, parts.offset, &old));
-	mne_key_extent(&at, file->table, file->node.data, old.offset);
+	mne_key_extent(&at, file->table, file->node.data, old->offset);
 	MNE_TRY(mne_commit_del_extent(splice->commit, &at, value, splice->newest));
-	file->node.stored -= MIN(file->node.stored, old.len);
+	file->node.stored -= MIN(file->node.stored, old->len);
 
-	pieces = remains_of(file->pending, index, &old);
+	pieces = remains_of(file->pending, index, old);
 	for (guint i = 0; i < pieces->len; i++) {
 		const MneExtent *piece = &g_array_index(pieces, MneExtent, i);
 
@@ -76,7 +70,7 @@ static int replace_old(Splice *splice, MneSlice key, MneSlice value, size_t inde
 					  piece));
 		file->node.stored += piece->len;
 	}
-	splice->handled = old.offset + 1;
+	splice->handled = old->offset + 1;
 	return 0;
 }
 
@@ -111,7 +105,7 @@ static int replace_overlapped(Splice *splice, size_t index)
 		if (old.offset >= mne_extent_end(cut))
 			return 0;
 		if (mne_extent_end(&old) > cut->offset)
-			MNE_TRY(replace_old(splice, key, value, index));
+			MNE_TRY(replace_old(splice, &old, value, index));
 	}
 	return got;
 }

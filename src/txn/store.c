@@ -148,7 +148,11 @@ void mne_store_close(MneStore *store)
 {
 	mne_worker_stop(store);
 	if (!store->options.read_only) {
-		mne_files_commit_old(store, 0);
+		int err = mne_files_commit_old(store, 0);
+
+		if (err < 0)
+			g_warning("the last changes of a file are lost: %s",
+				  mne_err_sentence(err));
 		if (mne_store_barrier(store) < 0)
 			g_warning("the store was closed after a failed sync");
 	}
@@ -189,8 +193,10 @@ bool mne_store_was_unclean(const MneStore *store)
 
 int mne_store_sync(MneStore *store)
 {
-	mne_files_commit_old(store, 0);
-	return mne_store_barrier(store);
+	int err = mne_files_commit_old(store, 0);
+
+	MNE_TRY(mne_store_barrier(store));
+	return err;
 }
 
 const char *mne_store_path(const MneStore *store)

@@ -60,9 +60,9 @@ int mne_store_barrier(MneStore *store) MNE_CHECKED;
 /* Commit every uncommitted file, then barrier: syncfs(2). */
 int mne_store_sync(MneStore *store) MNE_CHECKED;
 
-/* Activate a checkpoint.  tables: ids to cover, or NULL for all there are.  Durable on
- * return.  CKPT_EXISTS, CKPT_NAME, NO_TABLE, -ENAMETOOLONG. */
-int mne_store_checkpoint(MneStore *store, MneSlice name, const GArray *tables,
+/* Activate a checkpoint.  Durable on return.  CKPT_EXISTS, CKPT_NAME, NO_TABLE,
+ * -ENAMETOOLONG. */
+int mne_store_checkpoint(MneStore *store, const MneCkptSpec *spec,
 			 MneCkpt **out_ckpt) MNE_CHECKED;
 /* Deactivate: O(1); space comes back in the background. */
 int mne_store_drop(MneStore *store, MneSlice name) MNE_CHECKED;

@@ -17,27 +17,74 @@
 #include "txn/filestate.h"
 #include "view/iter.h"
 
-#define MAX_LIVE_PERCENT 50
+#define LIVE_PERCENT       50 /* below this share of live bytes a segment is worth it … */
+#define LIVE_PERCENT_SHORT 90 /* … and below this one when the disk is full */
+#define SEAL_LEAST \
+	(UINT64_C(1) << 20) /* what is still appended to must have this size */
 
-static bool refers_to(MneFile *file, uint64_t segment)
+static void add_segments_of(MneFile *file, GHashTable *segments)
 {
 	MNE_WITH_LOCK(&file->lock);
 	size_t n = file->pending ? mne_extents_count(file->pending) : 0;
 
-	for (size_t i = 0; i < n; i++)
-		if (mne_extents_get(file->pending, i)->ref.segment == segment)
-			return true;
-	return false;
+	for (size_t i = 0; i < n; i++) {
+		uint64_t segment = mne_extents_get(file->pending, i)->ref.segment;
+
+		if (!g_hash_table_contains(segments, &segment))
+			g_hash_table_add(segments,
+					 g_memdup2(&segment, sizeof(segment)));
+	}
+}
+
+/* Ids of the segments that uncommitted extents of open files lie in. */
+static GHashTable *referred_segments(MneStore *store)
+{
+	GHashTable *segments = g_hash_table_new_full(g_int64_hash, g_int64_equal,
+						     g_free, NULL);
+	g_autoptr(GPtrArray) all = mne_files_all(store->files);
+
+	for (guint i = 0; i < all->len; i++)
+		add_segments_of(all->pdata[i], segments);
+	return segments;
 }
 
 static bool is_referred_to(MneStore *store, uint64_t segment)
 {
-	g_autoptr(GPtrArray) all = mne_files_all(store->files);
+	g_autoptr(GHashTable) segments = referred_segments(store);
 
-	for (guint i = 0; i < all->len; i++)
-		if (refers_to(all->pdata[i], segment))
-			return true;
-	return false;
+	return g_hash_table_contains(segments, &segment);
+}
+
+static double live_share(const MneBlobSegmentInfo *info)
+{
+	return info->size == 0 ? 0 : (double)MAX(info->live, 0) / (double)info->size;
+}
+
+/* The segment with the smallest share of live bytes, if it is worth sweeping; 0: none.
+ * One that is still appended to is sealed by being chosen. */
+static uint64_t choose_victim(MneStore *store)
+{
+	unsigned percent = mne_space_left(&store->space) == 0 ? LIVE_PERCENT_SHORT
+							      : LIVE_PERCENT;
+	g_autoptr(GArray) infos = mne_blob_segments(store->volume->blob);
+	g_autoptr(GHashTable) referred = referred_segments(store);
+	const MneBlobSegmentInfo *victim = NULL;
+	double least = percent / 100.0;
+
+	for (guint i = 0; i < infos->len; i++) {
+		const MneBlobSegmentInfo *info = &g_array_index(infos,
+								MneBlobSegmentInfo, i);
+
+		if (live_share(info) >= least || info->id == store->sweep_stuck ||
+		    (info->open && info->size < SEAL_LEAST) ||
+		    g_hash_table_contains(referred, &info->id))
+			continue;
+		least = live_share(info);
+		victim = info;
+	}
+	if (victim && victim->open)
+		mne_blob_seal(store->volume->blob);
+	return victim ? victim->id : 0;
 }
 
 /* Keys below prefix whose extents lie in the frame: owned copies of key and value. */
@@ -117,6 +164,7 @@ static int move_extent(MneCommit *commit, MneSlice key, MneSlice value,
 	return 0;
 }
 
+/* How many keys named the frame. */
 static int move_frame(MneStore *store, const MneBlobFrame *frame)
 {
 	g_autoptr(GPtrArray) keys =
@@ -142,7 +190,31 @@ static int move_frame(MneStore *store, const MneBlobFrame *frame)
 	for (guint i = 0; i < keys->len; i++)
 		MNE_TRY(move_extent(&commit, mne_slice_of(keys->pdata[i]),
 				    mne_slice_of(values->pdata[i]), &ref));
-	return mne_commit_apply(&commit);
+	MNE_TRY(mne_commit_apply(&commit));
+	return (int)keys->len;
+}
+
+static bool is_empty(MneStore *store, uint64_t segment)
+{
+	return mne_blob_add_live(store->volume->blob, segment, 0) == 0;
+}
+
+/* How many keys named a frame of the segment.  A dead frame is not looked up in vain if
+ * all are: that would pass over all the keys that were just deleted. */
+static int move_frames(MneStore *store, uint64_t segment)
+{
+	MneBlobFrame frame;
+	uint64_t at = 0;
+	int got = 0, moved = 0;
+
+	while (!is_empty(store, segment) &&
+	       (got = mne_blob_walk(store->volume->blob, segment, &at, &frame)) > 0) {
+		int n = move_frame(store, &frame);
+
+		MNE_TRY(n);
+		moved += n;
+	}
+	return got < 0 ? got : moved;
 }
 
 /* Unlink it if nothing names it any more; inside the gate nothing new can. */
@@ -153,11 +225,8 @@ static int remove_if_empty(MneStore *store, uint64_t segment)
 
 	MNE_TRY(mne_commit_begin(store, &commit));
 	commit.moves_only = true;
-	if (mne_blob_add_live(store->volume->blob, segment, 0) != 0 ||
-	    is_referred_to(store, segment)) {
-		store->sweep_stuck = segment;
+	if (!is_empty(store, segment) || is_referred_to(store, segment))
 		return 0;
-	}
 	mne_key_segment(&key, segment);
 	mne_commit_unset(&commit, &key);
 	MNE_TRY(mne_commit_apply(&commit));
@@ -172,19 +241,36 @@ static int sync_moves(MneStore *store)
 	return mne_kv_barrier(store->volume->kv);
 }
 
+/* Live bytes go to other segments: 1 when that was begun, or there was nothing to do. */
+static int empty_it(MneStore *store, uint64_t segment)
+{
+	int moved;
+
+	if (is_empty(store, segment))
+		return 1;
+	moved = move_frames(store, segment);
+	MNE_TRY(moved);
+	/* An extent that was retained between the look and the move needs another round. */
+	if (moved == 0 && !is_empty(store, segment))
+		store->sweep_stuck = segment;
+	return moved > 0;
+}
+
 int mne_sweep_step(MneStore *store)
 {
-	uint64_t segment, at = 0;
-	MneBlobFrame frame;
+	uint64_t segment;
 	int got;
 
-	if (store->failed ||
-	    !mne_blob_victim(store->volume->blob, MAX_LIVE_PERCENT, &segment) ||
-	    segment == store->sweep_stuck || is_referred_to(store, segment))
+	if (store->failed)
 		return 0;
-	while ((got = mne_blob_walk(store->volume->blob, segment, &at, &frame)) > 0)
-		MNE_TRY(move_frame(store, &frame));
-	MNE_TRY(got);
+	segment = choose_victim(store);
+	if (segment == 0)
+		return 0;
+	got = empty_it(store, segment);
+	if (got <= 0 || !is_empty(store, segment))
+		return got;
+	/* Empty before the sync: what emptied it is durable after. */
 	MNE_TRY(sync_moves(store));
-	return remove_if_empty(store, segment);
+	got = remove_if_empty(store, segment);
+	return got == -EBUSY ? 0 : got; /* still being written: next time */
 }

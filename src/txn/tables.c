@@ -68,8 +68,7 @@ int mne_table_create(MneStore *store, MneSlice name, const MneMake *what,
 	MNE_TRY(require_no_table(store, name));
 	MNE_TRY(root_load(store, &root));
 
-	/* A record id serves as table id, too: unique for ever, and below 2^32 for long. */
-	table.id = (uint32_t)mne_volume_new_id(store->volume);
+	table.id = mne_volume_new_table(store->volume, store->batch);
 	table.cookie = ((uint64_t)g_random_int() << 32) | g_random_int();
 	mne_node_new(store, &root, what, commit.now, &node);
 	node.parent = MNE_ROOT_DIR;
@@ -95,6 +94,7 @@ static int remove_table(MneCommit *commit, MneSlice name, const MneTable *table)
 
 	MNE_TRY(mne_dir_load(commit->store, table->id, table->dir, &dir));
 	MNE_TRY(mne_dir_require_empty(commit->store, &dir));
+	MNE_TRY(mne_entry_remove_xattrs(commit, table->id, &dir));
 	mne_key_table(&key, name);
 	MNE_TRY(mne_commit_del(commit, &key));
 	mne_key_node(&key, table->id, table->dir, MNE_SLICE_EMPTY);

@@ -85,8 +85,9 @@ static void *work_loop(void *data)
 		if (wait_for_work(&store->worker, more))
 			more = mne_store_work(store);
 		now = g_get_monotonic_time();
-		mne_files_commit_old(store,
-				     (int64_t)store->options.commit_seconds * 1000);
+		if (mne_files_commit_old(store, (int64_t)store->options.commit_seconds *
+							1000) < 0)
+			g_debug("some files stay uncommitted: tried again later");
 		if (store->options.sync_seconds > 0 && !store->failed &&
 		    now - barrier_at >=
 			    (int64_t)store->options.sync_seconds * 1000000) {

@@ -13,6 +13,8 @@
 
 #include <unistd.h>
 
+#define SEEK_SPAN (UINT64_C(16) << 20)
+
 static int extent_of(MneSlice key, MneSlice value, MneExtent *out)
 {
 	MneSlice payload;
@@ -50,6 +52,9 @@ int mne_view_extents(MneView *view, uint32_t table, uint64_t data, uint64_t offs
 			return 0;
 		if (mne_extent_end(&extent) > offset)
 			g_array_append_val(out, extent);
+		/* What follows may be many deleted keys: not asked for in vain. */
+		if (mne_extent_end(&extent) >= end)
+			return 0;
 	}
 	return got;
 }
@@ -109,40 +114,56 @@ ssize_t mne_view_read(MneView *view, uint32_t table, const MneNode *node,
 	return err < 0 ? err : (ssize_t)len;
 }
 
+/* The first data, or without it the first hole, from offset on and before end; or end. */
+static uint64_t first_in(const GArray *extents, uint64_t offset, uint64_t end,
+			 bool data)
+{
+	for (guint i = 0; i < extents->len; i++) {
+		const MneExtent *extent = &g_array_index(extents, MneExtent, i);
+
+		if (data)
+			return MIN(MAX(offset, extent->offset), end);
+		if (extent->offset > offset)
+			return offset;
+		offset = mne_extent_end(extent);
+	}
+	return data ? end : MIN(offset, end);
+}
+
+/* One stretch after the other, each longer: for there may be many extents, or one hole. */
+static int seek_extents(MneView *view, uint32_t table, const MneNode *node, bool data,
+			uint64_t *io_at)
+{
+	g_autoptr(GArray) extents = g_array_new(FALSE, FALSE, sizeof(MneExtent));
+	uint64_t span = SEEK_SPAN, end = *io_at;
+
+	for (; *io_at == end && end < node->size; span *= 2) {
+		end += MIN(span, node->size - end);
+		g_array_set_size(extents, 0);
+		MNE_TRY(mne_view_extents(view, table, node->data, *io_at, end - *io_at,
+					 extents));
+		*io_at = first_in(extents, *io_at, end, data);
+	}
+	return 0;
+}
+
 int mne_view_seek(MneView *view, uint32_t table, const MneNode *node, uint64_t offset,
 		  int whence, uint64_t *out_offset)
 {
-	g_autoptr(GArray) extents = g_array_new(FALSE, FALSE, sizeof(MneExtent));
+	bool data = whence == SEEK_DATA;
 	uint64_t at = offset;
 
 	if (offset >= node->size)
 		return -ENXIO;
-	if (node->data == 0) {
-		bool in_data = offset < node->content.len;
-
-		if (whence == SEEK_DATA && !in_data)
-			return -ENXIO;
-		*out_offset = whence == SEEK_DATA || !in_data ? offset
-							      : node->content.len;
-		return 0;
-	}
-
-	MNE_TRY(mne_view_extents(view, table, node->data, offset, node->size - offset,
-				 extents));
-	for (guint i = 0; i < extents->len; i++) {
-		const MneExtent *extent = &g_array_index(extents, MneExtent, i);
-
-		if (whence == SEEK_DATA) {
-			*out_offset = MAX(offset, extent->offset);
-			return 0;
-		}
-		if (extent->offset > at)
-			break;
-		at = mne_extent_end(extent);
-	}
-	if (whence == SEEK_DATA)
+	if (node->data != 0)
+		MNE_TRY(seek_extents(view, table, node, data, &at));
+	else if (offset < node->content.len)
+		at = data ? offset : node->content.len;
+	else
+		at = data ? node->size : offset;
+	if (data && at >= node->size)
 		return -ENXIO;
-	*out_offset = MIN(at, node->size);
+	*out_offset = at;
 	return 0;
 }
 
