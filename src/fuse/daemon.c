@@ -42,6 +42,14 @@ static int wait_for_child(int fd, pid_t child)
 	return 1;
 }
 
+/* What the caller had open, a lock perhaps, is not ours to keep. */
+static void close_inherited(int keep)
+{
+	if (keep > 3)
+		(void)close_range(3, (unsigned)keep - 1, 0);
+	(void)close_range((unsigned)keep + 1, ~0u, 0);
+}
+
 bool mne_daemon_fork(MneDaemon *daemon, bool foreground, int *out_exit)
 {
 	int ends[2];
@@ -66,8 +74,8 @@ bool mne_daemon_fork(MneDaemon *daemon, bool foreground, int *out_exit)
 		*out_exit = wait_for_child(ends[0], child);
 		return true;
 	}
-	close(ends[0]);
 	daemon->ready_fd = ends[1];
+	close_inherited(ends[1]);
 	setsid();
 	return false;
 }

@@ -18,6 +18,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <time.h>
+#include <unistd.h>
 
 #define WAKE_SIGNAL     SIGUSR2
 #define FIRST_WAIT_NS   20000
@@ -33,7 +34,6 @@ typedef struct {
 
 struct MneLoop {
 	MneMount *mount; /* borrowed */
-	pthread_t owner;
 	_Atomic unsigned running;
 	unsigned n;
 	Reader readers[];
@@ -82,7 +82,7 @@ static void *read_requests(void *data)
 	free(request.mem); /* libfuse allocated it */
 	atomic_store(&reader->has_ended, true);
 	if (atomic_fetch_sub(&loop->running, 1) == 1)
-		pthread_kill(loop->owner, SIGTERM);
+		kill(getpid(), SIGTERM);
 	return NULL;
 }
 
@@ -105,7 +105,6 @@ MneLoop *mne_loop_new(MneMount *mount, unsigned readers)
 
 	install_wake_signal();
 	loop->mount = mount;
-	loop->owner = pthread_self();
 	loop->n = readers;
 	atomic_store(&loop->running, readers);
 	mount->loop = loop;
@@ -142,7 +141,7 @@ static void wait_until_moved(Reader *reader, uint64_t from)
 
 void mne_loop_fence(MneLoop *loop)
 {
-	g_autofree uint64_t *from = g_new(uint64_t, loop->n);
+	g_autofree uint64_t *from = g_new0(uint64_t, loop->n);
 
 	for (unsigned i = 0; i < loop->n; i++)
 		from[i] = atomic_load(&loop->readers[i].passes);

@@ -16,7 +16,7 @@
 #include "fuse/mount.h"
 
 /* Starts the threads.  When the last of them ends, because the connection is gone, the
- * calling thread gets SIGTERM. */
+ * process gets SIGTERM. */
 MneLoop *mne_loop_new(MneMount *mount, unsigned readers);
 /* Makes the threads end, and waits for them. */
 void mne_loop_free(MneLoop *loop);

@@ -9,7 +9,6 @@
 #include "ns/attr.h"
 
 #define BLOCK_SIZE 4096
-#define WRITE_BITS 0222u
 #define HASHED_BIT (G_GUINT64_CONSTANT(1) << 52)
 
 static uint64_t mix(uint64_t value)
@@ -53,8 +52,6 @@ void mne_attr_of_past(const MneNode *node, uint64_t cookie, unsigned sharers,
 		out->st_ino = node->version;
 		out->st_nlink = (nlink_t)node->nlink * sharers;
 	}
-	if (!S_ISLNK(node->mode))
-		out->st_mode &= ~WRITE_BITS;
 }
 
 void mne_attr_of_hidden(const struct stat *like, uint64_t domain, uint64_t id,

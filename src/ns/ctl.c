@@ -20,21 +20,21 @@
 
 typedef struct {
 	const char *name;
-	uint32_t mode;
 	void (*print)(MneNs *ns, GString *to); /* NULL: not for reading */
+	uint32_t mode;
 	bool takes_commands;
 } File;
 
 static const File files[] = {
-	{ "checkpoints", 0444, mne_status_checkpoints, false },
-	{ "checkpoints.json", 0444, mne_status_checkpoints_json, false },
-	{ "ctl", 0200, NULL, true },
-	{ "log", 0444, mne_status_log, false },
-	{ "metrics", 0444, mne_status_metrics, false },
-	{ "stats", 0444, mne_status_stats, false },
-	{ "status", 0444, mne_status_text, false },
-	{ "status.json", 0444, mne_status_json, false },
-	{ "version", 0444, mne_status_version, false },
+	{ "checkpoints", mne_status_checkpoints, 0444, false },
+	{ "checkpoints.json", mne_status_checkpoints_json, 0444, false },
+	{ "ctl", NULL, 0200, true },
+	{ "log", mne_status_log, 0444, false },
+	{ "metrics", mne_status_metrics, 0444, false },
+	{ "stats", mne_status_stats, 0444, false },
+	{ "status", mne_status_text, 0444, false },
+	{ "status.json", mne_status_json, 0444, false },
+	{ "version", mne_status_version, 0444, false },
 };
 
 static const File *file_of(uint64_t number)
