@@ -623,6 +623,19 @@ def test_c3_a_checkpoint_right_after_overwriting_always_has_the_new_content(fs):
         assert (fs.checkpoints / f"c{n}/t/f").read_text() == str(n)
 
 
+@pytest.mark.parametrize("size", [5, 5000, 200_000])
+def test_c3_a_file_opened_again_right_after_its_close_was_committed(fs, size):
+    """The close counts, however soon the next writer comes."""
+    for n in range(100):
+        (fs.table / "f").write_bytes(bytes([n]) * size)
+        fd = os.open(fs.table / "f", os.O_WRONLY | os.O_TRUNC)
+        os.write(fd, b"half")
+        os.mkdir(fs.checkpoints / f"c{n}")
+        os.close(fd)
+    for n in range(100):
+        assert (fs.checkpoints / f"c{n}/t/f").read_bytes() == bytes([n]) * size
+
+
 def test_c3_a_checkpoint_right_after_a_shell_command_has_its_output(fs):
     sh("for i in 1 2 3 4 5 6 7 8 9; do echo $i > t/f; mkdir .checkpoints/c$i; done", fs.path)
     for n in range(1, 10):

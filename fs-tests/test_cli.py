@@ -232,26 +232,21 @@ def test_a_colon_is_explained(fs, cli):
 def test_not_permitted_is_exit_7(open_fs, mnefs):
     from harness import as_nobody
 
-    copy = open_fs.store.parent.parent / f"mnefs-{os.getpid()}"
+    fd = os.open(mnefs, os.O_RDONLY)
 
     def work():
         done = subprocess.run(
-            ["/proc/self/fd/3", "ck", "create", "x"],
+            [f"/proc/self/fd/{fd}", "ck", "create", "x"],
             capture_output=True,
-            pass_fds=[3],
+            pass_fds=[fd],
             check=False,
         )
         return done.returncode
 
-    del copy
-    fd = os.open(mnefs, os.O_RDONLY)
-    os.dup2(fd, 3) if fd != 3 else None
-    os.set_inheritable(3, True)
     try:
         assert as_nobody(open_fs.path, work) == NOT_PERMITTED
     finally:
-        if fd != 3:
-            os.close(fd)
+        os.close(fd)
 
 
 # --- JSON ------------------------------------------------------------------------------

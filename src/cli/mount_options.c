@@ -118,6 +118,12 @@ static bool set_cplinks(MneMountOptions *options, const char *value)
 	return options->no_cplinks || strcmp(value, "on") == 0;
 }
 
+static bool set_io_uring(MneMountOptions *options, const char *value)
+{
+	options->no_uring = strcmp(value, "off") == 0;
+	return options->no_uring || strcmp(value, "on") == 0;
+}
+
 static bool ignore(MneMountOptions *options, const char *value)
 {
 	(void)options;
@@ -140,6 +146,7 @@ static const Row rows[] = {
 	{ "sync", NULL, set_sync_flag },
 	{ "commit", "seconds", set_commit },
 	{ "cplinks", "on or off", set_cplinks },
+	{ "io_uring", "on or off", set_io_uring },
 	{ "allow_other", NULL, set_allow_other },
 	{ "debug", NULL, set_debug },
 	{ "default_permissions", NULL, ignore }, /* always on */

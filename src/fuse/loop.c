@@ -13,6 +13,7 @@
 
 #include "fuse/loop.h"
 
+#include "fuse/uring.h"
 #include "fuse/wire.h"
 
 #include <pthread.h>
@@ -142,11 +143,14 @@ static void wait_until_moved(Reader *reader, uint64_t from)
 void mne_loop_fence(MneLoop *loop)
 {
 	g_autofree uint64_t *from = g_new0(uint64_t, loop->n);
+	MneUring *uring = atomic_load(&loop->mount->uring);
 
 	for (unsigned i = 0; i < loop->n; i++)
 		from[i] = atomic_load(&loop->readers[i].passes);
 	for (unsigned i = 0; i < loop->n; i++)
 		wait_until_moved(&loop->readers[i], from[i]);
+	if (uring)
+		mne_uring_fence(uring);
 }
 
 void mne_loop_free(MneLoop *loop)

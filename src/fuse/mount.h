@@ -10,6 +10,7 @@
 
 typedef struct MneLoop MneLoop;
 typedef struct MneCrew MneCrew;
+typedef struct MneUring MneUring;
 
 typedef struct {
 	MneStore *store; /* owned by fuse/session.c, as are those below */
@@ -17,11 +18,16 @@ typedef struct {
 	struct fuse_session *session;
 	MneLoop *loop;
 	MneCrew *crew;
+	MneUring *_Atomic uring; /* NULL: requests come through /dev/fuse */
+	bool may_use_uring;
 	bool read_only;
 	uint64_t init_unique; /* of the INIT request; 0: was answered */
 	bool kernel_kills_late; /* the kernel offers HANDLE_KILLPRIV_V2 */
+	bool kernel_has_uring; /* … and OVER_IO_URING: built in, and allowed by root */
 	_Atomic bool is_ready; /* INIT was answered */
 } MneMount;
+
+#define MNE_MAX_WRITE (1u << 20) /* bytes of a WRITE, a READ, a listing */
 
 static inline MneMount *mne_mount_of(fuse_req_t req)
 {

@@ -44,17 +44,37 @@ void mne_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t m
 		mne_reply_create(req, &found, handle, info);
 }
 
+static void open_inode(MneMount *mount, MneTask *task)
+{
+	struct fuse_file_info info = { .flags = (int)task->flags };
+	MneHandle *handle;
+	int err = mne_handle_open(mount->ns, task->inode, info.flags, wants_kill(&info),
+				  &handle);
+
+	if (err < 0)
+		mne_reply_err(task->req, "open", task->ino, err);
+	else
+		mne_reply_open(task->req, handle, &info);
+}
+
+/* A writer that closed the file before may not be released yet.  What it wrote is to be
+ * committed without what the new one writes: so that release is waited for. */
 void mne_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 {
 	MneMount *mount = mne_mount_of(req);
-	MneHandle *handle;
-	int err = mne_handle_open(mount->ns, mne_mount_inode(mount, ino), info->flags,
-				  wants_kill(info), &handle);
+	MneTask task = {
+		.run = open_inode,
+		.req = req,
+		.ino = ino,
+		.inode = mne_mount_inode(mount, ino),
+		.flags = (unsigned)info->flags,
+		.with_fence = true,
+	};
 
-	if (err < 0)
-		mne_reply_err(req, "open", ino, err);
+	if (mne_handle_open_is_slow(mount->ns, task.inode, info->flags))
+		mne_crew_post(mount->crew, &task);
 	else
-		mne_reply_open(req, handle, info);
+		open_inode(mount, &task);
 }
 
 void mne_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,

@@ -39,7 +39,7 @@ void mne_reply_err(fuse_req_t req, const char *op, fuse_ino_t ino, int err)
 {
 	g_assert(err < 0);
 	mne_lock_assert_none_held();
-	report(op, ino, err);
+	report(mne_mount_of(req), op, ino, err);
 	mne_stats_error(mne_mount_of(req)->ns->stats, mne_err_errno(err));
 	fuse_reply_err(req, mne_err_errno(err));
 }

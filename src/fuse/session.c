@@ -18,6 +18,7 @@
 #include "fuse/loop.h"
 #include "fuse/mountpoint.h"
 #include "fuse/ops.h"
+#include "fuse/uring.h"
 #include "fuse/wire.h"
 #include "util/log.h"
 
@@ -27,9 +28,8 @@
 #include <unistd.h>
 
 #define MAX_BACKGROUND    1024u
-#define MAX_WRITE         (1u << 20)
 #define CREW_THREADS      16u
-#define NOTICE_WAIT_MS    200u
+#define NOTICE_WAIT_MS    10000u
 #define READY_TRIES       10000u /* milliseconds */
 #define READERS           2u
 #define READERS_THAT_SYNC 8u
@@ -48,7 +48,7 @@ static void on_init(void *user, struct fuse_conn_info *connection)
 
 	(void)user;
 	connection->want = connection->capable & wanted;
-	connection->max_write = MAX_WRITE;
+	connection->max_write = MNE_MAX_WRITE;
 	connection->max_background = MAX_BACKGROUND;
 	connection->congestion_threshold = MAX_BACKGROUND / 4 * 3;
 	connection->time_gran = 1;
@@ -210,7 +210,9 @@ static int serve(MneMount *mount, const MneFuseOptions *options, MneDaemon *daem
 
 	mne_crew_free(mount->crew);
 	atomic_store(&notifier.stop, true);
+	mne_store_wake_notices(mount->store);
 	pthread_join(notifier.thread, NULL);
+	mne_uring_free(atomic_exchange(&mount->uring, NULL));
 	mne_loop_free(mount->loop);
 	return result;
 }
@@ -255,6 +257,7 @@ static int with_store(const MneFuseOptions *options, MneStore *store,
 		.store = store,
 		.ns = ns,
 		.read_only = options->read_only,
+		.may_use_uring = !options->no_uring && mne_uring_is_built(),
 	};
 
 	return mount_and_serve(&mount, options, mount_point, daemon);

@@ -10,9 +10,14 @@
 
 #include "fuse/wire.h"
 
+#include "fuse/uring.h"
+
 #include <linux/fuse.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+/* FUSE_OVER_IO_URING, bit 41 of the flags: newer than our headers. */
+#define FLAG2_OVER_IO_URING (UINT32_C(1) << 9)
 
 static void touch_open(void *payload)
 {
@@ -44,9 +49,11 @@ static void touch_init(MneMount *mount, const struct fuse_in_header *header)
 
 	mount->init_unique = header->unique;
 	mount->kernel_kills_late = init->flags & FUSE_HANDLE_KILLPRIV_V2;
+	mount->kernel_has_uring = (init->flags & FUSE_INIT_EXT) &&
+				  (init->flags2 & FLAG2_OVER_IO_URING);
 }
 
-static void touch(MneMount *mount, struct fuse_in_header *header)
+void mne_wire_touch(MneMount *mount, struct fuse_in_header *header)
 {
 	switch (header->opcode) {
 	case FUSE_OPEN: touch_open(header + 1); break;
@@ -66,34 +73,66 @@ static ssize_t wire_read(int fd, void *buffer, size_t len, void *user)
 	ssize_t got = read(fd, buffer, len);
 
 	if (got >= (ssize_t)sizeof(struct fuse_in_header))
-		touch(user, buffer);
+		mne_wire_touch(user, buffer);
 	return got;
 }
 
-static void touch_init_reply(MneMount *mount, const struct iovec *iov, int count)
+static bool wants_uring(const MneMount *mount)
+{
+	return mount->may_use_uring && mount->kernel_has_uring;
+}
+
+static bool is_init_reply(const MneMount *mount, const struct iovec *iov)
+{
+	const struct fuse_out_header *header = iov[0].iov_base;
+
+	return G_UNLIKELY(mount->init_unique != 0) &&
+	       header->unique == mount->init_unique;
+}
+
+static void touch_init_reply(const struct iovec *iov, int count, const MneMount *mount)
 {
 	const struct fuse_out_header *header = iov[0].iov_base;
 	struct fuse_init_out *init;
 
-	if (header->unique != mount->init_unique)
-		return;
-	mount->init_unique = 0;
-	atomic_store(&mount->is_ready, true);
-	if (header->error || count < 2 || !mount->kernel_kills_late ||
-	    iov[1].iov_len < sizeof(*init))
+	if (header->error || count < 2 || iov[1].iov_len < sizeof(*init))
 		return;
 	init = iov[1].iov_base;
-	init->flags &= ~(uint32_t)FUSE_HANDLE_KILLPRIV;
-	init->flags |= FUSE_HANDLE_KILLPRIV_V2;
+	if (mount->kernel_kills_late) {
+		init->flags &= ~(uint32_t)FUSE_HANDLE_KILLPRIV;
+		init->flags |= FUSE_HANDLE_KILLPRIV_V2;
+	}
+	if (wants_uring(mount)) {
+		init->flags |= FUSE_INIT_EXT;
+		init->flags2 |= FLAG2_OVER_IO_URING;
+	}
+}
+
+/* The kernel waits with requests until every queue has registered. */
+static void after_init(MneMount *mount)
+{
+	mount->init_unique = 0;
+	if (wants_uring(mount))
+		atomic_store(&mount->uring, mne_uring_new(mount, MNE_MAX_WRITE));
+	atomic_store(&mount->ns->over_uring, wants_uring(mount));
+	atomic_store(&mount->is_ready, true);
 }
 
 static ssize_t wire_writev(int fd, struct iovec *iov, int count, void *user)
 {
 	MneMount *mount = user;
+	MneUring *uring = atomic_load_explicit(&mount->uring, memory_order_acquire);
+	bool is_init = is_init_reply(mount, iov);
+	ssize_t result;
 
-	if (G_UNLIKELY(mount->init_unique != 0))
-		touch_init_reply(mount, iov, count);
-	return writev(fd, iov, count);
+	if (uring && mne_uring_answer(uring, iov, count, &result))
+		return result;
+	if (is_init)
+		touch_init_reply(iov, count, mount);
+	result = writev(fd, iov, count);
+	if (is_init)
+		after_init(mount);
+	return result;
 }
 
 int mne_wire_attach(MneMount *mount)

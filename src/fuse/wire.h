@@ -8,6 +8,7 @@
  *    asking for security.capability before each write.  That we are told comes as a bit in
  *    the open flags.
  * 2. TMPFILE becomes a CREATE of the name MNE_WIRE_NO_NAME.
+ * 3. OVER_IO_URING: see fuse/uring.h.
  */
 #pragma once
 
@@ -21,6 +22,10 @@
 
 /* Between fuse_session_mount() and the first request.  Its user data is mount. */
 int mne_wire_attach(MneMount *mount);
+
+/* Make a request, wherever it came from, fit libfuse: see above. */
+struct fuse_in_header;
+void mne_wire_touch(MneMount *mount, struct fuse_in_header *header);
 
 /* The number of a request that was received; 0 when it is none. */
 unsigned mne_wire_opcode(const struct fuse_buf *request);

@@ -96,6 +96,14 @@ static int open_past(MneHandle *handle, bool truncate)
 	return 0;
 }
 
+bool mne_handle_open_is_slow(MneNs *ns, const MneInode *inode, int flags)
+{
+	MneIdentity self = mne_inode_identity(inode);
+
+	return (flags & O_ACCMODE) != O_RDONLY && self.object == MNE_OBJECT_LIVE &&
+	       mne_file_is_written(ns->store, self.rec);
+}
+
 int mne_handle_open(MneNs *ns, MneInode *inode, int flags, bool kill_suid,
 		    MneHandle **out_handle)
 {

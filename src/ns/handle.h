@@ -11,6 +11,8 @@
 typedef struct MneHandle MneHandle;
 
 /* flags: as of open(2).  kill_suid: with O_TRUNC, drop setuid and setgid bits. */
+/* Opening it for writing needs a fence before it: it is open for writing already. */
+bool mne_handle_open_is_slow(MneNs *ns, const MneInode *inode, int flags);
 int mne_handle_open(MneNs *ns, MneInode *inode, int flags, bool kill_suid,
 		    MneHandle **out_handle) MNE_CHECKED;
 /* A new file in parent, open for reading and writing; with an empty name it has none. */

@@ -40,6 +40,7 @@ typedef struct {
 	MneInodes *inodes;
 	MneStats *stats;
 	int64_t started; /* seconds since the epoch */
+	_Atomic bool over_uring; /* how requests come: through io_uring, or /dev/fuse */
 
 	/* What the kernel has open: ends with the connection, closed or not. */
 	MneLock open_lock;

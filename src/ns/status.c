@@ -114,6 +114,11 @@ static const char *shown_options(MneNs *ns)
 	return ns->options.read_only ? "ro" : "rw";
 }
 
+static const char *transport(MneNs *ns)
+{
+	return ns->over_uring ? "io_uring" : "/dev/fuse";
+}
+
 void mne_status_version(MneNs *ns, GString *to)
 {
 	(void)ns;
@@ -124,9 +129,10 @@ void mne_status_text(MneNs *ns, GString *to)
 {
 	Figures now = read_figures(ns);
 
-	g_string_append_printf(to, "version %s\nstore %s\nmount %s\noptions %s\n",
-			       PACKAGE_VERSION, mne_store_path(ns->store),
-			       ns->options.mount_point, shown_options(ns));
+	g_string_append_printf(
+		to, "version %s\nstore %s\nmount %s\noptions %s\ntransport %s\n",
+		PACKAGE_VERSION, mne_store_path(ns->store), ns->options.mount_point,
+		shown_options(ns), transport(ns));
 	for (unsigned i = 0; i < G_N_ELEMENTS(figures); i++)
 		g_string_append_printf(to, "%s %" G_GUINT64_FORMAT "\n",
 				       figures[i].name, value_of(&now, i));
@@ -142,6 +148,7 @@ void mne_status_json(MneNs *ns, GString *to)
 	add_json_string(to, ns->options.mount_point);
 	g_string_append(to, ",\"options\":");
 	add_json_string(to, shown_options(ns));
+	g_string_append_printf(to, ",\"transport\":\"%s\"", transport(ns));
 	for (unsigned i = 0; i < G_N_ELEMENTS(figures); i++) {
 		uint64_t value = value_of(&now, i);
 

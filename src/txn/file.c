@@ -315,14 +315,20 @@ static int flush_early(MneFile *file)
 	return is_uncommitted(file) ? mne_file_flush_buffer(file) : 0;
 }
 
+/* Inside the gate. */
+static int commit_held(MneFile *file, MneCommit *commit, bool *out_done)
+{
+	MNE_WITH_LOCK(&file->lock);
+	*out_done = is_uncommitted(file);
+	return *out_done ? mne_file_commit_as(file, commit) : 0;
+}
+
 static int commit_gated(MneFile *file, bool *out_done)
 {
 	g_auto(MneCommit) commit = { 0 };
 
 	MNE_TRY(mne_commit_begin(file->store, &commit));
-	MNE_WITH_LOCK(&file->lock);
-	*out_done = is_uncommitted(file);
-	return *out_done ? mne_file_commit_as(file, &commit) : 0;
+	return commit_held(file, &commit, out_done);
 }
 
 int mne_file_commit(MneFile *file)
@@ -402,11 +408,10 @@ static void leave(MneFile *file)
 		mne_store_wake(file->store);
 }
 
-static bool is_last_writer(MneFile *file, bool writable)
+static bool is_last_writer(MneFile *file)
 {
 	MNE_WITH_LOCK(&file->store->files->lock);
-	file->writers -= writable;
-	return writable && file->writers == 0;
+	return --file->writers == 0;
 }
 
 static bool is_last_handle(MneFile *file)
@@ -415,12 +420,26 @@ static bool is_last_handle(MneFile *file)
 	return --file->handles == 0;
 }
 
+/* Whether it was the last writer, and the commit, are decided in one passage of the gate:
+ * who opens the file for writing meanwhile must not get his first writes into it. */
+static int close_writer(MneFile *file)
+{
+	g_auto(MneCommit) commit = { 0 };
+	int begun = mne_commit_begin(file->store, &commit);
+	bool is_last = is_last_writer(file), done = false;
+
+	if (begun < 0 || !is_last)
+		return is_last ? begun : 0;
+	MNE_TRY(commit_held(file, &commit, &done));
+	return done ? mne_commit_finish(&commit) : 0;
+}
+
 int mne_file_close(MneFile *file, bool writable)
 {
-	int err = 0;
+	int err = writable ? flush_early(file) : 0;
+	int closed = writable ? close_writer(file) : 0;
 
-	if (is_last_writer(file, writable))
-		err = mne_file_commit(file);
+	err = err < 0 ? err : closed;
 	if (err < 0) {
 		g_warning("record %" G_GUINT64_FORMAT ": its last changes could not be "
 			  "committed at close (%s); they are kept and tried again",
@@ -462,6 +481,13 @@ static bool is_written(MneFile *file)
 {
 	MNE_WITH_LOCK(&file->store->files->lock);
 	return file->writers > 0;
+}
+
+bool mne_file_is_written(MneStore *store, uint64_t rec)
+{
+	g_autoptr(MneFile) file = mne_files_find(store->files, rec);
+
+	return file && is_written(file);
 }
 
 int mne_files_commit_closed(MneStore *store)

@@ -33,6 +33,9 @@ int mne_file_create(MneStore *store, const MneSpot *spot, const MneMake *what,
  * and returned for who can still use it. */
 int mne_file_close(MneFile *file, bool writable);
 
+/* Is it open for writing somewhere? */
+bool mne_file_is_written(MneStore *store, uint64_t rec);
+
 ssize_t mne_file_read(MneFile *file, uint64_t offset, void *buffer, size_t len)
 	MNE_CHECKED;
 /* append: offset is ignored, the bytes go to the end.  kill_suid: drop setuid/setgid bits.

@@ -21,8 +21,8 @@ static void copy_from_file(MneFile *file, MneNode *out_node)
 	mne_file_copy_node(file, out_node);
 }
 
-/* What is open or waiting makes a stored node look newer.  false: it is a file that is not
- * open, or was committed and closed since it was read. */
+/* What is open or waiting makes a stored node look newer.  false: nothing is, or it was
+ * committed since the node was read. */
 static bool overlay(MneStore *store, MneNode *node)
 {
 	struct timespec mtime;
@@ -35,9 +35,10 @@ static bool overlay(MneStore *store, MneNode *node)
 			copy_from_file(file, node);
 		return file != NULL;
 	}
-	if (!mne_node_is_dir(node) ||
-	    !mne_files_dir(store->files, node->rec, &count, &mtime))
+	if (!mne_node_is_dir(node))
 		return true;
+	if (!mne_files_dir(store->files, node->rec, &count, &mtime))
+		return false;
 	node->entries += count;
 	if (mtime.tv_sec > node->mtime.tv_sec ||
 	    (mtime.tv_sec == node->mtime.tv_sec && mtime.tv_nsec > node->mtime.tv_nsec))

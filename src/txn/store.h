@@ -107,6 +107,8 @@ typedef struct {
 	uint64_t rec; /* live record whose attributes changed */
 } MneNotice;
 /* Waits up to milliseconds; false: none came. */
+/* A notice with rec 0 says nothing: it wakes who waits. */
+void mne_store_wake_notices(MneStore *store);
 bool mne_store_next_notice(MneStore *store, unsigned milliseconds, MneNotice *out);
 
 /* One round of background work by hand (reclaim, orphans, sweep): true while there is more. */

@@ -25,6 +25,11 @@ void mne_store_notify(MneStore *store, uint64_t rec)
 	mne_cond_signal(&store->notices.came);
 }
 
+void mne_store_wake_notices(MneStore *store)
+{
+	mne_store_notify(store, 0);
+}
+
 bool mne_store_next_notice(MneStore *store, unsigned milliseconds, MneNotice *out)
 {
 	g_autofree MneNotice *notice = NULL;

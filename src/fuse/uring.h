@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fuse/uring.h - requests through io_uring instead of /dev/fuse
+ *
+ * Linux 6.14 and later can hand requests out through io_uring: a queue for each processor,
+ * answered on the processor that asked, without waking another.  Root must allow it
+ * (/sys/module/fuse/parameters/enable_uring).  libfuse 3.14 does not know of it: we say so
+ * in the answer to INIT, put each request together as it would have been read from
+ * /dev/fuse, and catch the answers where libfuse writes them.  FORGET, INTERRUPT and INIT
+ * itself still come through /dev/fuse, and notifications go there.
+ *
+ * Threads: one for each processor, pinned to it, which alone touches its ring.  An answer
+ * may be given from any thread; the ring's own thread passes it on.
+ */
+#pragma once
+
+#include "fuse/mount.h"
+
+#include <sys/uio.h>
+
+/* Was it built in? */
+bool mne_uring_is_built(void);
+
+/* Starts the threads, after the kernel was told in the answer to INIT.  max_payload: bytes of
+ * the biggest request or answer, without its headers. */
+MneUring *mne_uring_new(MneMount *mount, size_t max_payload);
+/* Ends the threads, and waits for them. */
+void mne_uring_free(MneUring *uring);
+
+/* Is this the answer to a request that came through a ring?  Then it is on its way, and
+ * *out_result is what writev(2) would return, or a negative errno. */
+bool mne_uring_answer(MneUring *uring, const struct iovec *iov, int count,
+		      ssize_t *out_result);
+
+/* Every request that the kernel made before the call has been carried out on return, but
+ * for those given to the crew.  Not from a ring's thread. */
+void mne_uring_fence(MneUring *uring);
