@@ -58,6 +58,12 @@ def pytest_addoption(parser):
     group.addoption(
         "--crash-rounds", type=int, default=10, help="how often writers are killed"
     )
+    group.addoption(
+        "--power-cuts", type=int, default=60, help="how often the power goes"
+    )
+    group.addoption(
+        "--power-cut", type=int, help="of these, try only the one of this number"
+    )
 
 
 def missing():

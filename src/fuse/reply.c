@@ -26,11 +26,14 @@ static bool is_ours(int err)
 	return ABS(err) >= MNE_E_BASE;
 }
 
-static void report(const char *op, fuse_ino_t ino, int err)
+static void report(MneMount *mount, const char *op, fuse_ino_t ino, int err)
 {
+	MneIdentity self = mne_inode_identity(mne_mount_inode(mount, ino));
+
 	if (mne_err_is(err, EIO))
-		g_warning("%s of inode %" G_GUINT64_FORMAT ": %s (%s)", op,
-			  (uint64_t)ino, mne_err_sentence(err), mne_err_name(err));
+		g_warning("%s of record %" G_GUINT64_FORMAT " of table %u: %s (%s)", op,
+			  self.rec, self.table, mne_err_sentence(err),
+			  mne_err_name(err));
 	else if (is_ours(err) && !is_ordinary(err))
 		mne_log_say("%s: %s", op, mne_err_sentence(err));
 }

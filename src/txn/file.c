@@ -499,7 +499,8 @@ int mne_files_commit_closed(MneStore *store)
 		return 0;
 	all = mne_files_all(store->files);
 	for (guint i = 0; i < all->len; i++) {
-		int err = is_written(all->pdata[i]) ? 0 : mne_file_commit(all->pdata[i]);
+		int err = is_written(all->pdata[i]) ? 0
+						    : mne_file_commit(all->pdata[i]);
 
 		first = first < 0 ? first : err;
 		if (err == 0)

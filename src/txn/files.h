@@ -23,7 +23,8 @@ typedef struct MneFiles {
 	GHashTable *held; /* data ids of unlinked open files: not to be reaped yet */
 	_Atomic unsigned open; /* size of by_rec */
 	_Atomic unsigned pending; /* size of names */
-	_Atomic bool stuck; /* the commit of some closed file failed: it is tried again */
+	_Atomic bool
+		stuck; /* the commit of some closed file failed: it is tried again */
 } MneFiles;
 
 MneFiles *mne_files_new(void);

@@ -62,8 +62,8 @@ int mne_store_sync(MneStore *store) MNE_CHECKED;
 
 /* Activate a checkpoint.  Durable on return.  CKPT_EXISTS, CKPT_NAME, NO_TABLE,
  * -ENAMETOOLONG. */
-int mne_store_checkpoint(MneStore *store, const MneCkptSpec *spec,
-			 MneCkpt **out_ckpt) MNE_CHECKED;
+int mne_store_checkpoint(MneStore *store, const MneCkptSpec *spec, MneCkpt **out_ckpt)
+	MNE_CHECKED;
 /* Deactivate: O(1); space comes back in the background. */
 int mne_store_drop(MneStore *store, MneSlice name) MNE_CHECKED;
 /* -EEXIST (CKPT_EXISTS) when `to` is taken. */
