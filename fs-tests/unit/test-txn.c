@@ -511,7 +511,7 @@ static void test_tables_are_made_renamed_exchanged_and_dropped(Fixture *f,
 							       gconstpointer data)
 {
 	uint32_t a, b, t = f->table;
-	uint64_t dir, rec;
+	uint64_t dir = 0, rec;
 
 	(void)data;
 	g_assert_cmpint(new_table(f, "a", &a, &dir), ==, 0);
@@ -566,7 +566,7 @@ static void test_a_checkpoint_keeps_tables_that_are_dropped_renamed_or_made_agai
 	g_auto(MneNode) then = { 0 };
 	g_auto(MneNode) now = { 0 };
 	uint32_t table, again;
-	uint64_t dir, rec;
+	uint64_t dir = 0, rec;
 	Fixture old = *f;
 
 	(void)data;

@@ -33,7 +33,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
@@ -249,12 +248,11 @@ static void turn(Queue *queue)
 		atomic_store(&queue->fence_done, fence);
 }
 
-static void *map_pages(size_t len)
+static void *pages_new(size_t len)
 {
-	void *pages = mmap(NULL, len, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *pages = aligned_alloc(PAGE, len);
 
-	if (pages == MAP_FAILED)
+	if (!pages)
 		g_error("no memory for io_uring");
 	return pages;
 }
@@ -264,17 +262,17 @@ static void add_entry(Queue *queue, Entry *entry)
 	size_t max_payload = queue->uring->max_payload;
 
 	entry->queue = queue;
-	entry->header = map_pages(PAGE);
-	entry->payload = (uint8_t *)map_pages(PAGE + max_payload) + PAGE;
+	entry->header = pages_new(PAGE);
+	entry->payload = (uint8_t *)pages_new(PAGE + max_payload) + PAGE;
 	entry->iov[0] = (struct iovec){ entry->header, sizeof(EntryHeader) };
 	entry->iov[1] = (struct iovec){ entry->payload, max_payload };
 	command(entry, CMD_REGISTER);
 }
 
-static void clear_entry(Queue *queue, Entry *entry)
+static void clear_entry(Entry *entry)
 {
-	munmap(entry->header, PAGE);
-	munmap(entry->payload - PAGE, PAGE + queue->uring->max_payload);
+	free(entry->header);
+	free(entry->payload - PAGE);
 }
 
 static void stay_on_processor(unsigned id)
@@ -356,7 +354,7 @@ void mne_uring_free(MneUring *uring)
 
 		pthread_join(queue->thread, NULL);
 		for (unsigned j = 0; j < DEPTH; j++)
-			clear_entry(queue, &queue->entries[j]);
+			clear_entry(&queue->entries[j]);
 		close(queue->wake);
 		mne_lock_clear(&queue->lock);
 	}

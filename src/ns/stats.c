@@ -69,7 +69,7 @@ void mne_stats_request(MneStats *stats, unsigned op, uint64_t nanoseconds)
 
 void mne_stats_error(MneStats *stats, int errnum)
 {
-	if (errnum > 0 && (unsigned)errnum < ERRNOS)
+	if (errnum > 0 && errnum < (int)ERRNOS)
 		add(&stats->errors[errnum], 1);
 }
 
