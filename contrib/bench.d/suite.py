@@ -136,6 +136,16 @@ class Suite:
                 f.write(str(drops))
             time.sleep(0.2)
 
+    def rest(self, system):
+        """Until the daemon has nothing left to do, either: its engine goes on merging
+        tables after it was filled, and a sync meanwhile waits for the disk."""
+        for _ in range(60):
+            self.settle()
+            before = system.cpu_seconds()
+            time.sleep(1)
+            if system.cpu_seconds() - before < 0.01:
+                return
+
     def measure(self, system, phase, files, threads, recorded=True):
         if phase.warms:
             self.run_phase(system, phase, files, threads)
@@ -283,7 +293,7 @@ class Suite:
     def activate_on(self, system, label, files, prefix):
         self.progress(f"activate at {files} records")
         self.run_phase(system, SMALL[0]._replace(prefix=prefix), files, 1)
-        self.settle()
+        self.rest(system)
         with watchdog(system, self.patience):
             for i in range(self.sizes.activations):
                 with open(os.path.join(system.table, "changing"), "w",

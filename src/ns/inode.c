@@ -27,7 +27,6 @@ struct MneInode {
 	bool is_dir;
 
 	/* What follows changes, under the shard's lock. */
-	bool is_cached;
 	uint8_t name_len;
 	uint8_t *name; /* owned */
 	uint64_t dir;
@@ -37,6 +36,7 @@ struct MneInode {
 typedef struct {
 	MneLock lock;
 	GHashTable *set; /* of MneInode, by identity */
+	GHashTable *cached; /* those of checkpoints with bytes in the kernel's cache */
 } Shard;
 
 struct MneInodes {
@@ -102,6 +102,7 @@ MneInodes *mne_inodes_new(void)
 	for (unsigned i = 0; i < SHARDS; i++) {
 		mne_lock_init(&inodes->shards[i].lock, MNE_RANK_INODE);
 		inodes->shards[i].set = g_hash_table_new(set_hash, set_equal);
+		inodes->shards[i].cached = g_hash_table_new(NULL, NULL);
 	}
 	mne_lock_init(&inodes->move_lock, MNE_RANK_INODE);
 	mne_cond_init(&inodes->moved);
@@ -119,6 +120,7 @@ void mne_inodes_free(MneInodes *inodes)
 		while (g_hash_table_iter_next(&iter, &inode, NULL))
 			inode_free(inode);
 		g_hash_table_unref(shard->set);
+		g_hash_table_unref(shard->cached);
 		mne_lock_clear(&shard->lock);
 	}
 	mne_lock_clear(&inodes->move_lock);
@@ -216,6 +218,8 @@ static MneInode *give_up(Shard *shard, MneInode *inode, uint64_t lookups)
 	if (inode->lookups > 0)
 		return NULL;
 	g_hash_table_remove(shard->set, inode);
+	if (inode->ckpt)
+		g_hash_table_remove(shard->cached, inode);
 	return inode;
 }
 
@@ -348,7 +352,8 @@ uint64_t mne_inodes_number_of(MneInodes *inodes, uint64_t rec)
 void mne_inode_set_cached(MneInodes *inodes, MneInode *inode)
 {
 	MNE_WITH_LOCK(&shard_of(inodes, inode)->lock);
-	inode->is_cached = true;
+	if (inode->ckpt)
+		g_hash_table_add(shard_of(inodes, inode)->cached, inode);
 }
 
 static void take_gone_of(Shard *shard, GArray *gone)
@@ -357,15 +362,14 @@ static void take_gone_of(Shard *shard, GArray *gone)
 	gpointer each;
 
 	MNE_WITH_LOCK(&shard->lock);
-	g_hash_table_iter_init(&iter, shard->set);
+	g_hash_table_iter_init(&iter, shard->cached);
 	while (g_hash_table_iter_next(&iter, &each, NULL)) {
 		MneInode *inode = each;
 		uint64_t number = (uintptr_t)inode;
 
-		if (!inode->is_cached || !inode->ckpt ||
-		    mne_ckpt_is_active(inode->ckpt))
+		if (mne_ckpt_is_active(inode->ckpt))
 			continue;
-		inode->is_cached = false;
+		g_hash_table_iter_remove(&iter);
 		g_array_append_val(gone, number);
 	}
 }
