@@ -156,7 +156,8 @@ int main(int argc, char **argv)
 		return 2;
 	if (strcmp(argv[1], "read") == 0)
 		return read_kv(argv[2]);
-	fd = journal ? open(journal, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600) : -1;
+	fd = journal ? open(journal, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600)
+		     : -1;
 	if (fd < 0)
 		return 2;
 	if (strcmp(argv[1], "batch") == 0)

@@ -181,33 +181,32 @@ static int do_open(int dir, const char *path, int flags, mode_t mode)
 	return fd;
 }
 
-#define MODE_OF(flags, mode)                                   \
-	if ((flags) & (O_CREAT | __O_TMPFILE)) {               \
-		va_list args_;                                 \
-		va_start(args_, flags);                        \
-		(mode) = (mode_t)va_arg(args_, unsigned);      \
-		va_end(args_);                                 \
+#define MODE_OF(flags, mode)                              \
+	if ((flags) & (O_CREAT | __O_TMPFILE)) {          \
+		va_list args_;                            \
+		va_start(args_, flags);                   \
+		(mode) = (mode_t)va_arg(args_, unsigned); \
+		va_end(args_);                            \
 	}
 
-#define OPENER(name)                                           \
-	int name(const char *path, int flags, ...)             \
-	{                                                      \
-		mode_t mode = 0;                               \
-		MODE_OF(flags, mode)                           \
-		return do_open(AT_FDCWD, path, flags, mode);   \
+#define OPENER(name)                                         \
+	int name(const char *path, int flags, ...)           \
+	{                                                    \
+		mode_t mode = 0;                             \
+		MODE_OF(flags, mode)                         \
+		return do_open(AT_FDCWD, path, flags, mode); \
 	}
-#define OPENER_AT(name)                                        \
-	int name(int dir, const char *path, int flags, ...)    \
-	{                                                      \
-		mode_t mode = 0;                               \
-		MODE_OF(flags, mode)                           \
-		return do_open(dir, path, flags, mode);        \
+#define OPENER_AT(name)                                     \
+	int name(int dir, const char *path, int flags, ...) \
+	{                                                   \
+		mode_t mode = 0;                            \
+		MODE_OF(flags, mode)                        \
+		return do_open(dir, path, flags, mode);     \
 	}
-#define CREATOR(name)                                          \
-	int name(const char *path, mode_t mode)                \
-	{                                                      \
-		return do_open(AT_FDCWD, path,                 \
-			       O_CREAT | O_WRONLY | O_TRUNC, mode); \
+#define CREATOR(name)                                                               \
+	int name(const char *path, mode_t mode)                                     \
+	{                                                                           \
+		return do_open(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode); \
 	}
 
 OPENER(open)
@@ -296,19 +295,19 @@ ssize_t writev(int fd, const struct iovec *pieces, int n)
 	return do_write(fd, pieces, n, -1);
 }
 
-#define PWRITER(name)                                                          \
-	ssize_t name(int fd, const void *data, size_t len, off64_t at)         \
-	{                                                                      \
-		if (!is_ours(fd))                                              \
-			return NEXT(name)(fd, data, len, at);                  \
+#define PWRITER(name)                                                             \
+	ssize_t name(int fd, const void *data, size_t len, off64_t at)            \
+	{                                                                         \
+		if (!is_ours(fd))                                                 \
+			return NEXT(name)(fd, data, len, at);                     \
 		return do_write(fd, &(struct iovec){ (void *)data, len }, 1, at); \
 	}
-#define PWRITERV(name)                                                         \
-	ssize_t name(int fd, const struct iovec *pieces, int n, off64_t at)    \
-	{                                                                      \
-		if (!is_ours(fd))                                              \
-			return NEXT(name)(fd, pieces, n, at);                  \
-		return do_write(fd, pieces, n, at);                            \
+#define PWRITERV(name)                                                      \
+	ssize_t name(int fd, const struct iovec *pieces, int n, off64_t at) \
+	{                                                                   \
+		if (!is_ours(fd))                                           \
+			return NEXT(name)(fd, pieces, n, at);               \
+		return do_write(fd, pieces, n, at);                         \
 	}
 
 PWRITER(pwrite)
@@ -334,15 +333,15 @@ static int extended(int fd, off64_t at, off64_t len, int got)
 	return got;
 }
 
-#define SIZER(name, type, done)                        \
-	int name type                                  \
-	{                                              \
-		int got;                               \
-                                                       \
-		pthread_mutex_lock(&lock);             \
-		got = done;                            \
-		pthread_mutex_unlock(&lock);           \
-		return got;                            \
+#define SIZER(name, type, done)              \
+	int name type                        \
+	{                                    \
+		int got;                     \
+                                             \
+		pthread_mutex_lock(&lock);   \
+		got = done;                  \
+		pthread_mutex_unlock(&lock); \
+		return got;                  \
 	}
 
 SIZER(ftruncate, (int fd, off64_t size),
@@ -538,17 +537,19 @@ void *mmap64(void *at, size_t len, int prot, int flags, int fd, off64_t offset)
 FOREIGN(ssize_t, pwritev2,
 	(int fd, const struct iovec *pieces, int n, off64_t at, int flags),
 	(fd, pieces, n, at, flags), fd)
-FOREIGN(int, fallocate, (int fd, int mode, off64_t at, off64_t len), (fd, mode, at, len),
-	fd)
+FOREIGN(int, fallocate, (int fd, int mode, off64_t at, off64_t len),
+	(fd, mode, at, len), fd)
 FOREIGN(int, sync_file_range, (int fd, off64_t at, off64_t len, unsigned flags),
 	(fd, at, len, flags), fd)
 FOREIGN(ssize_t, sendfile, (int to, int from, off64_t *at, size_t len),
 	(to, from, at, len), to)
 FOREIGN(ssize_t, copy_file_range,
-	(int from, off64_t *from_at, int to, off64_t *to_at, size_t len, unsigned flags),
+	(int from, off64_t *from_at, int to, off64_t *to_at, size_t len,
+	 unsigned flags),
 	(from, from_at, to, to_at, len, flags), to)
 FOREIGN(ssize_t, splice,
-	(int from, off64_t *from_at, int to, off64_t *to_at, size_t len, unsigned flags),
+	(int from, off64_t *from_at, int to, off64_t *to_at, size_t len,
+	 unsigned flags),
 	(from, from_at, to, to_at, len, flags), to)
 
 int truncate(const char *path, off64_t size)
@@ -558,7 +559,8 @@ int truncate(const char *path, off64_t size)
 	return NEXT(truncate)(path, size);
 }
 
-int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags)
+int renameat2(int from_dir, const char *from, int to_dir, const char *to,
+	      unsigned flags)
 {
 	char buffer[PATH_MAX];
 
