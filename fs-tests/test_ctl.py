@@ -183,3 +183,25 @@ def test_an_ordinary_user_may_read_but_not_command(open_fs):
             os.open(".mnefs/ctl", os.O_WRONLY)
 
     as_nobody(open_fs.path, work)
+
+
+def test_the_answer_to_a_command_is_read_from_the_handle_it_was_written_to(ctl):
+    fd = os.open(ctl / "ctl", os.O_RDWR)
+    try:
+        with fails(errno.ENOENT):
+            os.write(fd, b"drop nosuch\n")
+        assert b"nosuch" in os.pread(fd, 1000, 0)
+        os.write(fd, b"sync\n")
+        assert os.pread(fd, 1000, 0) == b""
+    finally:
+        os.close(fd)
+
+
+def test_each_checkpoint_has_a_directory_of_facts(fs, ctl):
+    fs.checkpoint("one")
+    assert os.listdir(ctl / "checkpoints") == ["one"]
+    facts = json.loads((ctl / "checkpoints/one/info.json").read_text())
+    assert facts["name"] == "one"
+    fs.drop("one")
+    assert os.listdir(ctl / "checkpoints") == []
+    assert not (ctl / "checkpoints/one").exists()

@@ -21,6 +21,8 @@ struct MneCrew {
 	GQueue tasks; /* of MneTask, owned */
 	GArray *threads; /* pthread_t */
 	unsigned idle;
+	unsigned may_wait; /* tasks that are not done */
+	GQueue waiters; /* of what embeds the links */
 	bool stopping;
 };
 
@@ -39,9 +41,10 @@ MneCrew *mne_crew_new(MneMount *mount, unsigned max_threads)
 	crew->mount = mount;
 	crew->max_threads = max_threads;
 	crew->threads = g_array_new(FALSE, FALSE, sizeof(pthread_t));
-	mne_lock_init(&crew->lock, MNE_RANK_QUEUE);
+	mne_lock_init(&crew->lock, MNE_RANK_CREW);
 	mne_cond_init(&crew->came);
 	g_queue_init(&crew->tasks);
+	g_queue_init(&crew->waiters);
 	return crew;
 }
 
@@ -82,6 +85,15 @@ static void run(MneMount *mount, MneTask *task)
 		invalidate_gone(mount);
 }
 
+static void done(MneCrew *crew, MneTask *task)
+{
+	if (task->may_wait) {
+		MNE_WITH_LOCK(&crew->lock);
+		crew->may_wait--;
+	}
+	task_free(task);
+}
+
 static void *work(void *data)
 {
 	MneCrew *crew = data;
@@ -89,7 +101,7 @@ static void *work(void *data)
 
 	while ((task = take(crew))) {
 		run(crew->mount, task);
-		task_free(task);
+		done(crew, task);
 	}
 	return NULL;
 }
@@ -111,8 +123,9 @@ static bool enqueue(MneCrew *crew, MneTask *task)
 	if (crew->stopping)
 		return false;
 	g_queue_push_tail(&crew->tasks, task);
+	crew->may_wait += task->may_wait;
 	if (g_queue_get_length(&crew->tasks) > crew->idle &&
-	    crew->threads->len < crew->max_threads)
+	    crew->threads->len < crew->max_threads + crew->may_wait)
 		add_thread(crew);
 	mne_cond_signal(&crew->came);
 	return true;
@@ -129,10 +142,47 @@ void mne_crew_post(MneCrew *crew, const MneTask *task)
 	task_free(copy);
 }
 
+static void end_wait(MneWaiter *waiter)
+{
+	atomic_store(&waiter->wait.over, true);
+	mne_handle_wake(waiter->handle);
+}
+
+static void on_interrupt(fuse_req_t req, void *data)
+{
+	(void)req;
+	end_wait(data);
+}
+
+static void join_waiters(MneCrew *crew, MneWaiter *waiter)
+{
+	MNE_WITH_LOCK(&crew->lock);
+	g_queue_push_tail_link(&crew->waiters, &waiter->link);
+	if (crew->stopping)
+		atomic_store(&waiter->wait.over, true);
+}
+
+void mne_crew_wait_begin(MneCrew *crew, fuse_req_t req, MneWaiter *waiter)
+{
+	waiter->link = (GList){ .data = waiter };
+	atomic_init(&waiter->wait.over, false);
+	join_waiters(crew, waiter);
+	fuse_req_interrupt_func(req, on_interrupt, waiter);
+}
+
+void mne_crew_wait_end(MneCrew *crew, fuse_req_t req, MneWaiter *waiter)
+{
+	fuse_req_interrupt_func(req, NULL, NULL);
+	MNE_WITH_LOCK(&crew->lock);
+	g_queue_unlink(&crew->waiters, &waiter->link);
+}
+
 static void stop(MneCrew *crew)
 {
 	MNE_WITH_LOCK(&crew->lock);
 	crew->stopping = true;
+	for (GList *at = crew->waiters.head; at; at = at->next)
+		end_wait(at->data);
 	mne_cond_broadcast(&crew->came);
 }
 

@@ -21,7 +21,10 @@ typedef struct MneTask {
 	GBytes *bytes; /* owned */
 	unsigned flags;
 	MneMake make;
+	size_t size; /* of a read */
+	uint64_t offset;
 	bool with_fence; /* run mne_loop_fence() first */
+	bool may_wait; /* for others to do something: does not count as a busy thread */
 	bool may_drop; /* a checkpoint may be dropped: tell the kernel afterwards */
 	int64_t posted; /* monotonic microseconds; set by mne_crew_post() */
 } MneTask;
@@ -29,6 +32,16 @@ typedef struct MneTask {
 MneCrew *mne_crew_new(MneMount *mount, unsigned max_threads);
 /* Runs what was posted; what is posted meanwhile is answered with ESHUTDOWN. */
 void mne_crew_free(MneCrew *crew);
+
+/* Around what may wait, by a task that may: wait is over when the kernel takes the request
+ * back, or when the crew stops. */
+typedef struct {
+	GList link;
+	MneHandle *handle; /* woken, then */
+	MneCtlWait wait;
+} MneWaiter;
+void mne_crew_wait_begin(MneCrew *crew, fuse_req_t req, MneWaiter *waiter);
+void mne_crew_wait_end(MneCrew *crew, fuse_req_t req, MneWaiter *waiter);
 
 /* A copy of task is run; it owns what task owns. */
 void mne_crew_post(MneCrew *crew, const MneTask *task);

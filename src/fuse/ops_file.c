@@ -13,6 +13,8 @@
 #include "fuse/reply.h"
 #include "fuse/wire.h"
 
+#include <fcntl.h>
+
 static MneHandle *handle_of(const struct fuse_file_info *info)
 {
 	return (MneHandle *)(uintptr_t)info->fh; /* NOLINT: it came from an address */
@@ -46,9 +48,11 @@ void mne_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t m
 
 static void open_inode(MneMount *mount, MneTask *task)
 {
+	const struct fuse_ctx *caller = fuse_req_ctx(task->req);
 	struct fuse_file_info info = { .flags = (int)task->flags };
+	MneCtlOpen how = { info.flags, caller->pid, caller->uid, caller->gid };
 	MneHandle *handle;
-	int err = mne_handle_open(mount->ns, task->inode, info.flags, wants_kill(&info),
+	int err = mne_handle_open(mount->ns, task->inode, &how, wants_kill(&info),
 				  &handle);
 
 	if (err < 0)
@@ -68,25 +72,62 @@ void mne_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 		.ino = ino,
 		.inode = mne_mount_inode(mount, ino),
 		.flags = (unsigned)info->flags,
-		.with_fence = true,
 	};
 
-	if (mne_handle_open_is_slow(mount->ns, task.inode, info->flags))
+	task.with_fence = mne_handle_open_is_slow(mount->ns, task.inode, info->flags);
+	if (task.with_fence || mne_inode_identity(task.inode).object == MNE_OBJECT_CTL)
 		mne_crew_post(mount->crew, &task);
 	else
 		open_inode(mount, &task);
 }
 
-void mne_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
-		 struct fuse_file_info *info)
+static void reply_read(fuse_req_t req, fuse_ino_t ino, const char *buffer, ssize_t got)
 {
-	g_autofree char *buffer = g_malloc(size);
-	ssize_t got = mne_handle_read(handle_of(info), (uint64_t)offset, buffer, size);
-
 	if (got < 0)
 		mne_reply_err(req, "read", ino, (int)got);
 	else
 		fuse_reply_buf(req, buffer, (size_t)got);
+}
+
+static void read_control(MneMount *mount, MneTask *task)
+{
+	g_autofree char *buffer = g_malloc(task->size);
+	MneWaiter waiter = { .handle = task->handle };
+	bool waits = task->may_wait && !(task->flags & O_NONBLOCK);
+	ssize_t got;
+
+	if (waits)
+		mne_crew_wait_begin(mount->crew, task->req, &waiter);
+	got = mne_handle_read_control(task->handle, task->offset, buffer, task->size,
+				      waits ? &waiter.wait : NULL);
+	if (waits)
+		mne_crew_wait_end(mount->crew, task->req, &waiter);
+	reply_read(task->req, task->ino, buffer, got);
+}
+
+void mne_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+		 struct fuse_file_info *info)
+{
+	MneHandle *handle = handle_of(info);
+	MneTask task = {
+		.run = read_control,
+		.req = req,
+		.ino = ino,
+		.handle = handle,
+		.flags = (unsigned)info->flags,
+		.size = size,
+		.offset = (uint64_t)offset,
+		.may_wait = mne_handle_may_wait(handle),
+	};
+	g_autofree char *buffer = NULL;
+
+	if (mne_handle_is_control(handle)) {
+		mne_crew_post(mne_mount_of(req)->crew, &task);
+		return;
+	}
+	buffer = g_malloc(size);
+	reply_read(req, ino, buffer,
+		   mne_handle_read(handle, (uint64_t)offset, buffer, size));
 }
 
 static void reply_written(fuse_req_t req, fuse_ino_t ino, ssize_t written)

@@ -189,7 +189,7 @@ int mne_ns_setattr(MneNs *ns, MneInode *inode, const MneAttrChange *change,
 		MNE_TRY(mne_ckpts_dir_setattr(ns, &self, change));
 		return mne_ns_stat(ns, inode, out);
 	}
-	if (self.object == MNE_OBJECT_CTL && size && mne_ctl_is_writable(self.rec))
+	if (self.object == MNE_OBJECT_CTL && size && mne_ctl_is_writable(ns, self.rec))
 		return mne_ns_stat(ns, inode, out); /* what `>` does before it writes */
 	MNE_TRY(mne_ns_require_live(inode));
 	MNE_TRY(change_live(ns, inode, change, size, &node));

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ns/ctl.c - the table of control files, and the table of commands
- *
- * A command line is words with tabs between them, or, if it has no tab, with blanks; so
- * names with blanks can be given.
+ * ns/ctl.c - the tree of control files: who stands where
  */
 #define G_LOG_DOMAIN "mne-ns"
 
@@ -12,56 +9,208 @@
 #include "ns/ctl.h"
 
 #include "ns/attr.h"
-#include "ns/status.h"
-#include "util/log.h"
+#include "ns/ctl_text.h"
 
-#define DOMAIN         2u /* of hidden inode numbers: this kind */
-#define LINE_MAX_BYTES 65536u
+#define DOMAIN    2u /* of hidden inode numbers: this kind */
+#define STARS_MAX 3u
 
-typedef struct {
-	const char *name;
-	void (*print)(MneNs *ns, GString *to); /* NULL: not for reading */
-	uint32_t mode;
-	bool takes_commands;
-} File;
-
-static const File files[] = {
-	{ "checkpoints", mne_status_checkpoints, 0444, false },
-	{ "checkpoints.json", mne_status_checkpoints_json, 0444, false },
-	{ "ctl", NULL, 0200, true },
-	{ "log", mne_status_log, 0444, false },
-	{ "metrics", mne_status_metrics, 0444, false },
-	{ "stats", mne_status_stats, 0444, false },
-	{ "status", mne_status_text, 0444, false },
-	{ "status.json", mne_status_json, 0444, false },
-	{ "version", mne_status_version, 0444, false },
+static const MneCtlKind *const parts[] = {
+	mne_ctl_basics,
+	mne_ctl_checkpoints,
+	mne_ctl_commands,
 };
 
-static const File *file_of(uint64_t number)
+static const MneCtlKind root_kind = { "", S_IFDIR | 0755 };
+
+typedef struct {
+	const MneCtlKind *kind;
+	char *path; /* without stars */
+	const char *args[STARS_MAX + 1]; /* owned; NULL behind the last */
+} Entry;
+
+struct MneCtl {
+	MneLock lock;
+	GPtrArray *entries; /* by number */
+	GHashTable *numbers; /* path (of the entry) -> number */
+};
+
+static void entry_free(void *data)
 {
-	return number >= 1 && number <= G_N_ELEMENTS(files) ? &files[number - 1] : NULL;
+	Entry *entry = data;
+
+	for (unsigned i = 0; entry->args[i]; i++)
+		g_free((char *)entry->args[i]);
+	g_free(entry->path);
+	g_free(entry);
 }
 
-const char *mne_ctl_name(uint64_t number)
+static Entry *entry_new(const MneCtlKind *kind, const Entry *dir, const char *name)
 {
-	const File *file = file_of(number);
+	Entry *entry = g_new0(Entry, 1);
+	unsigned n = 0;
 
-	return file ? file->name : NULL;
+	entry->kind = kind;
+	entry->path = dir ? g_build_path("/", dir->path, name, NULL) : g_strdup("");
+	for (; dir && dir->args[n]; n++)
+		entry->args[n] = g_strdup(dir->args[n]);
+	if (g_str_has_suffix(kind->path, "*")) {
+		g_assert(n < STARS_MAX);
+		entry->args[n] = g_strdup(name);
+	}
+	return entry;
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Entry, entry_free)
+
+MneCtl *mne_ctl_new(void)
+{
+	MneCtl *ctl = g_new0(MneCtl, 1);
+
+	mne_lock_init(&ctl->lock, MNE_RANK_HANDLE);
+	ctl->entries = g_ptr_array_new_with_free_func(entry_free);
+	ctl->numbers = g_hash_table_new(g_str_hash, g_str_equal);
+	g_ptr_array_add(ctl->entries, entry_new(&root_kind, NULL, NULL));
+	return ctl;
 }
 
-bool mne_ctl_is_writable(uint64_t number)
+void mne_ctl_free(MneCtl *ctl)
 {
-	const File *file = file_of(number);
-
-	return file && file->takes_commands;
+	g_hash_table_unref(ctl->numbers);
+	g_ptr_array_unref(ctl->entries);
+	mne_lock_clear(&ctl->lock);
+	g_free(ctl);
 }
 
-uint64_t mne_ctl_find(MneSlice name)
+/* Entries never change, and stay. */
+static const Entry *entry_of(MneNs *ns, uint64_t number)
 {
-	for (uint64_t number = 1; file_of(number); number++)
-		if (mne_slice_equal(name, mne_slice_str(file_of(number)->name)))
-			return number;
-	return MNE_CTL_DIR;
+	MNE_WITH_LOCK(&ns->ctl->lock);
+	return number < ns->ctl->entries->len
+		       ? g_ptr_array_index(ns->ctl->entries, number)
+		       : NULL;
+}
+
+/* The number of an entry like it, which is made of it if there is none. */
+static uint64_t intern(MneCtl *ctl, Entry *entry)
+{
+	g_autoptr(Entry) owned = entry;
+	gpointer number;
+
+	MNE_WITH_LOCK(&ctl->lock);
+	number = g_hash_table_lookup(ctl->numbers, entry->path);
+	if (number) {
+		const Entry *known = g_ptr_array_index(ctl->entries,
+						       GPOINTER_TO_SIZE(number));
+
+		if (known->kind == entry->kind)
+			return GPOINTER_TO_SIZE(number);
+	}
+	number = GSIZE_TO_POINTER(ctl->entries->len);
+	g_hash_table_replace(ctl->numbers, entry->path, number);
+	g_ptr_array_add(ctl->entries, g_steal_pointer(&owned));
+	return GPOINTER_TO_SIZE(number);
+}
+
+/* What a kind is called in the directory; NULL when it stands elsewhere. */
+static const char *name_in(const MneCtlKind *kind, const MneCtlKind *dir)
+{
+	const char *slash = strrchr(kind->path, '/');
+	size_t len = slash ? (size_t)(slash - kind->path) : 0;
+
+	if (strlen(dir->path) != len || strncmp(kind->path, dir->path, len) != 0)
+		return NULL;
+	return slash ? slash + 1 : kind->path;
+}
+
+static bool is_star(const char *name)
+{
+	return strcmp(name, "*") == 0;
+}
+
+/* The kind after this one, or the first one after NULL. */
+static const MneCtlKind *next_kind(const MneCtlKind *kind, unsigned *io_part)
+{
+	if (!kind)
+		*io_part = 0;
+	kind = kind ? kind + 1 : parts[0];
+	while (!kind->path && ++*io_part < G_N_ELEMENTS(parts))
+		kind = parts[*io_part];
+	return kind->path ? kind : NULL;
+}
+
+/* A new entry for name in dir, or NULL.  Names that are spelled out go first. */
+static Entry *find_entry(MneNs *ns, const Entry *dir, const char *name)
+{
+	unsigned part;
+
+	for (const MneCtlKind *kind = next_kind(NULL, &part); kind;
+	     kind = next_kind(kind, &part)) {
+		const char *called = name_in(kind, dir->kind);
+
+		if (called && strcmp(called, name) == 0 && !is_star(called))
+			return entry_new(kind, dir, name);
+	}
+	for (const MneCtlKind *kind = next_kind(NULL, &part); kind;
+	     kind = next_kind(kind, &part)) {
+		const char *called = name_in(kind, dir->kind);
+		g_autoptr(Entry) entry = NULL;
+
+		if (!called || !is_star(called))
+			continue;
+		entry = entry_new(kind, dir, name);
+		if (!kind->exists || kind->exists(ns, entry->args))
+			return g_steal_pointer(&entry);
+	}
+	return NULL;
+}
+
+int mne_ctl_find(MneNs *ns, uint64_t dir, MneSlice name, uint64_t *out_number)
+{
+	g_autofree char *text = g_strndup((const char *)name.data, name.len);
+	const Entry *in = entry_of(ns, dir);
+	Entry *entry = in ? find_entry(ns, in, text) : NULL;
+
+	if (!entry)
+		return -ENOENT;
+	*out_number = intern(ns->ctl, entry);
+	return 0;
+}
+
+bool mne_ctl_is_dir(MneNs *ns, uint64_t number)
+{
+	const Entry *entry = entry_of(ns, number);
+
+	return entry && S_ISDIR(entry->kind->mode);
+}
+
+bool mne_ctl_is_writable(MneNs *ns, uint64_t number)
+{
+	const Entry *entry = entry_of(ns, number);
+
+	return entry && S_ISREG(entry->kind->mode) && (entry->kind->mode & 0222);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+GPtrArray *mne_ctl_list(MneNs *ns, uint64_t number)
+{
+	GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+	const Entry *dir = entry_of(ns, number);
+	unsigned part;
+
+	for (const MneCtlKind *kind = next_kind(NULL, &part); dir && kind;
+	     kind = next_kind(kind, &part)) {
+		const char *called = name_in(kind, dir->kind);
+
+		if (called && !is_star(called))
+			g_ptr_array_add(names, g_strdup(called));
+	}
+	if (dir && dir->kind->list)
+		dir->kind->list(ns, dir->args, names);
+	g_ptr_array_sort(names, by_name);
+	return names;
 }
 
 int mne_ctl_stat(MneNs *ns, uint64_t number, struct stat *out)
@@ -69,174 +218,30 @@ int mne_ctl_stat(MneNs *ns, uint64_t number, struct stat *out)
 	MnePlace root = { .table = MNE_ROOT_TABLE,
 			  .rec = MNE_ROOT_DIR,
 			  .is_dir = true };
-	const File *file = file_of(number);
+	const Entry *entry = entry_of(ns, number);
 	g_auto(MneNode) node = { 0 };
 	struct stat like;
 
+	if (!entry)
+		return -ENOENT;
+	if (entry->kind->exists && !entry->kind->exists(ns, entry->args))
+		return -ENOENT;
 	MNE_TRY(mne_live_node(ns->store, &root, &node));
 	mne_attr_of_live(&node, &like);
-	mne_attr_of_hidden(&like, DOMAIN, number,
-			   file ? S_IFREG | file->mode : S_IFDIR | 0755u, out);
+	mne_attr_of_hidden(&like, DOMAIN, number, entry->kind->mode, out);
 	return 0;
 }
 
-int mne_ctl_open(MneNs *ns, uint64_t number, bool writable, GBytes **out_content)
+int mne_ctl_open(MneNs *ns, uint64_t number, const MneCtlOpen *how,
+		 MneCtlFile **out_file)
 {
-	const File *file = file_of(number);
-	GString *text = g_string_new(NULL);
+	const Entry *entry = entry_of(ns, number);
 
-	if (writable ? !file->takes_commands : !file->print) {
-		g_string_free(text, TRUE);
-		return -EACCES;
-	}
-	if (file->print)
-		file->print(ns, text);
-	*out_content = g_string_free_to_bytes(text);
-	return 0;
-}
-
-/* words: the command and what follows it, ended by NULL. */
-typedef int (*CommandFunc)(MneNs *ns, char **words);
-
-static int run_sync(MneNs *ns, char **words)
-{
-	(void)words;
-	return mne_store_sync(ns->store);
-}
-
-static int table_id(GArray *tables, const char *name, uint32_t *out_id)
-{
-	for (unsigned i = 0; i < tables->len; i++) {
-		const MneTableInfo *table = &g_array_index(tables, MneTableInfo, i);
-
-		if (strcmp(table->name, name) == 0) {
-			*out_id = table->id;
-			return 0;
-		}
-	}
-	return mne_throw(NO_TABLE, "there is no table %s", name);
-}
-
-static int run_checkpoint(MneNs *ns, char **words)
-{
-	g_autoptr(GArray) all = NULL;
-	g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-	g_autoptr(MneCkpt) ckpt = NULL;
-	MneCkptSpec spec = { .name = mne_slice_str(words[1]) };
-	struct stat maker;
-
-	MNE_TRY(mne_ckpt_check_name(spec.name));
-	MNE_TRY(mne_ctl_stat(ns, MNE_CTL_DIR,
-			     &maker)); /* who owns .mnefs may write here */
-	spec.uid = maker.st_uid;
-	spec.gid = maker.st_gid;
-	MNE_TRY(mne_store_tables(ns->store, &all));
-	for (char **table = words + 2; *table; table++) {
-		uint32_t id;
-
-		MNE_TRY(table_id(all, *table, &id));
-		g_array_append_val(ids, id);
-	}
-	spec.tables = ids->len > 0 ? ids : NULL;
-	return mne_store_checkpoint(ns->store, &spec, &ckpt);
-}
-
-static int run_drop(MneNs *ns, char **words)
-{
-	return mne_store_drop(ns->store, mne_slice_str(words[1]));
-}
-
-static int run_rename(MneNs *ns, char **words)
-{
-	MneSlice to = mne_slice_str(words[2]);
-
-	MNE_TRY(mne_ckpt_check_name(to));
-	return mne_store_rename_ckpt(ns->store, mne_slice_str(words[1]), to);
-}
-
-static int run_verbose(MneNs *ns, char **words)
-{
-	bool on = strcmp(words[1], "on") == 0;
-
-	(void)ns;
-	if (!on && strcmp(words[1], "off") != 0)
-		return mne_throw(BAD_CTL, "verbose is on or off, not %s", words[1]);
-	mne_log_set_verbose(on);
-	return 0;
-}
-
-static int run_reclaim(MneNs *ns, char **words)
-{
-	(void)words;
-	while (mne_store_work(ns->store))
-		;
-	return 0;
-}
-
-static const struct {
-	const char *name, *usage;
-	unsigned min_words, max_words;
-	CommandFunc run;
-} commands[] = {
-	{ "checkpoint", "checkpoint NAME [TABLE…]", 2, G_MAXUINT, run_checkpoint },
-	{ "drop", "drop NAME", 2, 2, run_drop },
-	{ "reclaim", "reclaim", 1, 1, run_reclaim },
-	{ "rename", "rename OLD NEW", 3, 3, run_rename },
-	{ "sync", "sync", 1, 1, run_sync },
-	{ "verbose", "verbose on|off", 2, 2, run_verbose },
-};
-
-static int run_words(MneNs *ns, char **words)
-{
-	unsigned n = g_strv_length(words);
-
-	for (unsigned i = 0; i < G_N_ELEMENTS(commands); i++) {
-		if (strcmp(words[0], commands[i].name) != 0)
-			continue;
-		if (n < commands[i].min_words || n > commands[i].max_words)
-			return mne_throw(BAD_CTL, "usage: %s", commands[i].usage);
-		return commands[i].run(ns, words);
-	}
-	return mne_throw(BAD_CTL, "there is no control command %.64s", words[0]);
-}
-
-static void drop_empty_words(char **words)
-{
-	char **to = words;
-
-	for (char **from = words; *from; from++) {
-		if (**from)
-			*to++ = *from;
-		else
-			g_free(*from);
-	}
-	*to = NULL;
-}
-
-static int run_line(MneNs *ns, const char *line)
-{
-	g_auto(GStrv) words = g_strsplit(line, strchr(line, '\t') ? "\t" : " ", -1);
-
-	drop_empty_words(words);
-	return words[0] ? run_words(ns, words) : 0;
-}
-
-int mne_ctl_write(MneNs *ns, uint64_t number, MneSlice lines)
-{
-	const File *file = file_of(number);
-	g_auto(GStrv) split = NULL;
-	g_autofree char *text = NULL;
-
-	if (!file || !file->takes_commands)
-		return -EACCES;
-	if (lines.len > LINE_MAX_BYTES)
-		return mne_throw(BAD_CTL, "more than %u bytes at once", LINE_MAX_BYTES);
-	if (lines.len > 0 && memchr(lines.data, 0, lines.len))
-		return mne_throw(BAD_CTL, "a NUL in a control line");
-
-	text = g_strndup((const char *)lines.data, lines.len);
-	split = g_strsplit(text, "\n", -1);
-	for (char **line = split; *line; line++)
-		MNE_TRY(run_line(ns, *line));
-	return 0;
+	if (!entry)
+		return -ENOENT;
+	if (S_ISDIR(entry->kind->mode))
+		return -EISDIR;
+	if (entry->kind->open)
+		return entry->kind->open(ns, entry->args, how, out_file);
+	return mne_ctl_text_open(ns, entry->kind, entry->args, how, out_file);
 }

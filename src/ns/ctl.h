@@ -1,25 +1,96 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ns/ctl.h - the small files in `.mnefs`
+ * ns/ctl.h - the tree of control files below `.mnefs`
  *
- * A file is a number from 1; MNE_CTL_DIR is the directory.  What a file says is made when it
- * is opened, and stays the same for that handle.  What is written is read as lines, each a
- * command; a write(2) carries whole lines, its last one with or without a newline.
+ * The tree is a table of kinds; each noun has its part of it in a file of its own
+ * (ns/ctl_NOUN.c), and ns/ctl.c names the parts.  A path may have stars, each of which stands
+ * for any name that exists() accepts: `hold/` and a star is one file for each checkpoint.
+ *
+ * A node is a number: MNE_CTL_ROOT is `.mnefs` itself, others are given when a name is
+ * looked up for the first time and stay for the life of the mount.
+ *
+ * Threads: all functions, any thread; they may take long, so they belong to the crew.
  */
 #pragma once
 
 #include "ns/ns.h"
 
-#define MNE_CTL_DIR 0u
+#define MNE_CTL_ROOT 0u
 
-/* The number of a file, or MNE_CTL_DIR when there is none of that name. */
-uint64_t mne_ctl_find(MneSlice name);
-/* Its name; NULL past the last. */
-const char *mne_ctl_name(uint64_t number);
-bool mne_ctl_is_writable(uint64_t number);
+typedef struct MneCtlFile MneCtlFile;
+
+/* Who opens a file, and how. */
+typedef struct {
+	int flags; /* as of open(2) */
+	pid_t pid;
+	uid_t uid;
+	gid_t gid;
+} MneCtlOpen;
+
+/* A read that waits ends with -EINTR when it is over. */
+typedef struct {
+	_Atomic bool over;
+} MneCtlWait;
+
+typedef struct {
+	/* NULL: -EACCES.  wait: NULL when it must not wait (then -EAGAIN). */
+	ssize_t (*read)(MneCtlFile *file, uint64_t offset, void *buffer, size_t len,
+			const MneCtlWait *wait);
+	/* All of bytes, or an error.  NULL: -EACCES. */
+	int (*write)(MneCtlFile *file, MneSlice bytes);
+	void (*close)(MneCtlFile *file);
+	/* Whoever waits in read() looks at its MneCtlWait again; NULL: read never waits.
+	 * Called with a lock held: it takes none but those from MNE_RANK_HANDLE on. */
+	void (*wake)(MneCtlFile *file);
+} MneCtlFileOps;
+
+/* Open files embed this first. */
+struct MneCtlFile {
+	const MneCtlFileOps *ops;
+};
+
+/* args: the names that stand for the stars of the path, in their order. */
+typedef struct {
+	const char *
+		path; /* below `.mnefs`: "status", "hold", "hold/" and a star; NULL ends */
+	uint32_t mode; /* with the type: S_IFREG, or S_IFDIR */
+
+	/* Of paths that end in a star; without it every name exists. */
+	bool (*exists)(MneNs *ns, const char *const *args);
+	/* Of directories: names that the star below stands for, appended, owned. */
+	void (*list)(MneNs *ns, const char *const *args, GPtrArray *names);
+
+	/* Either what opens the file, */
+	int (*open)(MneNs *ns, const char *const *args, const MneCtlOpen *how,
+		    MneCtlFile **out_file);
+	/* or of files whose text is made when they are opened (NULL: not for reading), */
+	int (*print)(MneNs *ns, const char *const *args, GString *to);
+	/* and that take lines (NULL: not for writing), each written with or without a
+	 * newline at the end.  What it appends to answer can be read from the same handle
+	 * afterwards, from offset 0; after a failure that is the sentence. */
+	int (*line)(MneNs *ns, const char *const *args, const char *line,
+		    GString *answer);
+} MneCtlKind;
+
+typedef struct MneCtl MneCtl;
+
+MneCtl *mne_ctl_new(void);
+void mne_ctl_free(MneCtl *ctl);
+
+/* The node called name in directory `dir`; -ENOENT. */
+int mne_ctl_find(MneNs *ns, uint64_t dir, MneSlice name, uint64_t *out_number)
+	MNE_CHECKED;
+bool mne_ctl_is_dir(MneNs *ns, uint64_t number);
+bool mne_ctl_is_writable(MneNs *ns, uint64_t number);
+/* Names in a directory, sorted: strings, owned. */
+GPtrArray *mne_ctl_list(MneNs *ns, uint64_t number);
 int mne_ctl_stat(MneNs *ns, uint64_t number, struct stat *out) MNE_CHECKED;
 /* -EACCES when it is not for reading (or not for writing). */
-int mne_ctl_open(MneNs *ns, uint64_t number, bool writable, GBytes **out_content)
-	MNE_CHECKED;
-/* BAD_CTL, or what a command failed with; the lines before it were carried out. */
-int mne_ctl_write(MneNs *ns, uint64_t number, MneSlice lines) MNE_CHECKED;
+int mne_ctl_open(MneNs *ns, uint64_t number, const MneCtlOpen *how,
+		 MneCtlFile **out_file) MNE_CHECKED;
+
+/* The parts of the tree. */
+extern const MneCtlKind mne_ctl_basics[]; /* ns/ctl_basics.c: status, log, version … */
+extern const MneCtlKind
+	mne_ctl_checkpoints[]; /* ns/ctl_checkpoints.c: a directory each */
+extern const MneCtlKind mne_ctl_commands[]; /* ns/ctl_commands.c: the file `ctl` */

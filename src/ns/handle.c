@@ -22,7 +22,7 @@ struct MneHandle {
 	MneFile *file; /* LIVE: owned */
 	bool writable;
 	MneNode node; /* PAST: what it was */
-	GBytes *content; /* CTL: what it said when it was opened */
+	MneCtlFile *control; /* CTL: owned */
 };
 
 static MneHandle *handle_new(MneNs *ns, MneInode *inode)
@@ -38,7 +38,6 @@ static MneHandle *handle_new(MneNs *ns, MneInode *inode)
 static void handle_free(MneHandle *handle)
 {
 	mne_node_clear(&handle->node);
-	g_clear_pointer(&handle->content, g_bytes_unref);
 	g_free(handle);
 }
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MneHandle, handle_free)
@@ -104,10 +103,11 @@ bool mne_handle_open_is_slow(MneNs *ns, const MneInode *inode, int flags)
 	       mne_file_is_written(ns->store, self.rec);
 }
 
-int mne_handle_open(MneNs *ns, MneInode *inode, int flags, bool kill_suid,
+int mne_handle_open(MneNs *ns, MneInode *inode, const MneCtlOpen *how, bool kill_suid,
 		    MneHandle **out_handle)
 {
 	g_autoptr(MneHandle) handle = handle_new(ns, inode);
+	int flags = how->flags;
 
 	handle->writable = (flags & O_ACCMODE) != O_RDONLY;
 	switch (handle->self.object) {
@@ -116,8 +116,7 @@ int mne_handle_open(MneNs *ns, MneInode *inode, int flags, bool kill_suid,
 		break;
 	case MNE_OBJECT_PAST: MNE_TRY(open_past(handle, flags & O_TRUNC)); break;
 	case MNE_OBJECT_CTL:
-		MNE_TRY(mne_ctl_open(ns, handle->self.rec, handle->writable,
-				     &handle->content));
+		MNE_TRY(mne_ctl_open(ns, handle->self.rec, how, &handle->control));
 		break;
 	case MNE_OBJECT_CKPTS: return -EISDIR;
 	}
@@ -164,6 +163,8 @@ void mne_handle_close(MneHandle *handle)
 	leave(handle);
 	if (handle->file)
 		(void)mne_file_close(handle->file, handle->writable);
+	if (handle->control)
+		handle->control->ops->close(handle->control);
 	handle_free(handle);
 }
 
@@ -172,24 +173,37 @@ bool mne_handle_is_control(const MneHandle *handle)
 	return handle->self.object == MNE_OBJECT_CTL;
 }
 
-static ssize_t read_content(const MneHandle *handle, uint64_t offset, void *buffer,
-			    size_t len)
+bool mne_handle_may_wait(const MneHandle *handle)
 {
-	MneSlice content = mne_slice_of(handle->content);
+	return handle->control && handle->control->ops->wake;
+}
 
-	if (offset >= content.len)
-		return 0;
-	len = MIN(len, content.len - offset);
-	memcpy(buffer, content.data + offset, len);
-	return (ssize_t)len;
+void mne_handle_wake(MneHandle *handle)
+{
+	handle->control->ops->wake(handle->control);
+}
+
+ssize_t mne_handle_read_control(MneHandle *handle, uint64_t offset, void *buffer,
+				size_t len, const MneCtlWait *wait)
+{
+	const MneCtlFileOps *ops = handle->control->ops;
+
+	if (!ops->read)
+		return -EACCES;
+	return ops->read(handle->control, offset, buffer, len, wait);
+}
+
+static int write_control(MneHandle *handle, MneSlice bytes)
+{
+	const MneCtlFileOps *ops = handle->control->ops;
+
+	return ops->write ? ops->write(handle->control, bytes) : -EACCES;
 }
 
 ssize_t mne_handle_read(MneHandle *handle, uint64_t offset, void *buffer, size_t len)
 {
 	if (handle->file)
 		return mne_file_read(handle->file, offset, buffer, len);
-	if (handle->content)
-		return read_content(handle, offset, buffer, len);
 	MNE_TRY(mne_ns_require_valid(handle->inode));
 	return mne_view_read(&handle->self.ckpt->view, handle->self.table,
 			     &handle->node, offset, buffer, len);
@@ -199,7 +213,7 @@ ssize_t mne_handle_write(MneHandle *handle, uint64_t offset, MneSlice bytes,
 			 bool kill_suid)
 {
 	if (mne_handle_is_control(handle)) {
-		MNE_TRY(mne_ctl_write(handle->ns, handle->self.rec, bytes));
+		MNE_TRY(write_control(handle, bytes));
 		return (ssize_t)bytes.len;
 	}
 	if (!handle->file)
@@ -281,5 +295,7 @@ int mne_handle_sync(MneHandle *handle)
 {
 	if (handle->file)
 		return mne_file_sync(handle->file);
+	if (handle->control)
+		return 0;
 	return mne_ns_require_valid(handle->inode);
 }

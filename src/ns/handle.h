@@ -6,14 +6,15 @@
  */
 #pragma once
 
+#include "ns/ctl.h"
 #include "ns/ns.h"
 
 typedef struct MneHandle MneHandle;
 
-/* flags: as of open(2).  kill_suid: with O_TRUNC, drop setuid and setgid bits. */
+/* kill_suid: with O_TRUNC, drop setuid and setgid bits. */
 /* Opening it for writing needs a fence before it: it is open for writing already. */
 bool mne_handle_open_is_slow(MneNs *ns, const MneInode *inode, int flags);
-int mne_handle_open(MneNs *ns, MneInode *inode, int flags, bool kill_suid,
+int mne_handle_open(MneNs *ns, MneInode *inode, const MneCtlOpen *how, bool kill_suid,
 		    MneHandle **out_handle) MNE_CHECKED;
 /* A new file in parent, open for reading and writing; with an empty name it has none. */
 int mne_handle_create(MneNs *ns, MneInode *parent, MneSlice name, const MneMake *what,
@@ -21,9 +22,14 @@ int mne_handle_create(MneNs *ns, MneInode *parent, MneSlice name, const MneMake 
 /* The last close of a writer commits.  A failure was logged; nobody waits for it. */
 void mne_handle_close(MneHandle *handle);
 
-/* Not to be cached; and a write to it may take long, and needs a fence as
+/* Not to be cached; reads and writes may take long, and a write needs a fence as
  * mne_ns_is_slow() says. */
 bool mne_handle_is_control(const MneHandle *handle);
+/* Of a control file: its reads may wait for something to happen. */
+bool mne_handle_may_wait(const MneHandle *handle);
+void mne_handle_wake(MneHandle *handle);
+ssize_t mne_handle_read_control(MneHandle *handle, uint64_t offset, void *buffer,
+				size_t len, const MneCtlWait *wait) MNE_CHECKED;
 
 ssize_t mne_handle_read(MneHandle *handle, uint64_t offset, void *buffer, size_t len)
 	MNE_CHECKED;

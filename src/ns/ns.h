@@ -38,6 +38,7 @@ typedef struct {
 	MneStore *store; /* borrowed */
 	MneNsOptions options; /* strings owned */
 	MneInodes *inodes;
+	struct MneCtl *ctl; /* the nodes of `.mnefs`: see ns/ctl.h */
 	MneStats *stats;
 	int64_t started; /* seconds since the epoch */
 	_Atomic bool over_uring; /* how requests come: through io_uring, or /dev/fuse */

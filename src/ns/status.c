@@ -119,16 +119,19 @@ static const char *transport(MneNs *ns)
 	return ns->over_uring ? "io_uring" : "/dev/fuse";
 }
 
-void mne_status_version(MneNs *ns, GString *to)
+int mne_status_version(MneNs *ns, const char *const *args, GString *to)
 {
+	(void)args;
 	(void)ns;
 	g_string_append(to, PACKAGE_VERSION "\n");
+	return 0;
 }
 
-void mne_status_text(MneNs *ns, GString *to)
+int mne_status_text(MneNs *ns, const char *const *args, GString *to)
 {
 	Figures now = read_figures(ns);
 
+	(void)args;
 	g_string_append_printf(
 		to, "version %s\nstore %s\nmount %s\noptions %s\ntransport %s\n",
 		PACKAGE_VERSION, mne_store_path(ns->store), ns->options.mount_point,
@@ -136,12 +139,14 @@ void mne_status_text(MneNs *ns, GString *to)
 	for (unsigned i = 0; i < G_N_ELEMENTS(figures); i++)
 		g_string_append_printf(to, "%s %" G_GUINT64_FORMAT "\n",
 				       figures[i].name, value_of(&now, i));
+	return 0;
 }
 
-void mne_status_json(MneNs *ns, GString *to)
+int mne_status_json(MneNs *ns, const char *const *args, GString *to)
 {
 	Figures now = read_figures(ns);
 
+	(void)args;
 	g_string_append(to, "{\"version\":\"" PACKAGE_VERSION "\",\"store\":");
 	add_json_string(to, mne_store_path(ns->store));
 	g_string_append(to, ",\"mount\":");
@@ -159,23 +164,27 @@ void mne_status_json(MneNs *ns, GString *to)
 			g_string_append_printf(to, "%" G_GUINT64_FORMAT, value);
 	}
 	g_string_append(to, "}\n");
+	return 0;
 }
 
-void mne_status_log(MneNs *ns, GString *to)
+int mne_status_log(MneNs *ns, const char *const *args, GString *to)
 {
 	g_autofree char *log = mne_log_recent();
 	g_autofree char *text = g_utf8_make_valid(log, -1); /* names are bytes */
 
+	(void)args;
 	(void)ns;
 	g_string_append(to, text);
+	return 0;
 }
 
-void mne_status_stats(MneNs *ns, GString *to)
+int mne_status_stats(MneNs *ns, const char *const *args, GString *to)
 {
 	g_autofree char *engine = mne_store_engine_stats(ns->store);
 	const char *name;
 	uint64_t count;
 
+	(void)args;
 	mne_stats_add_text(ns->stats, to);
 	g_string_append_printf(to, "\n%-18s %12s\n", "failure", "thrown");
 	for (unsigned i = 0; mne_err_counter(i, &name, &count); i++)
@@ -183,12 +192,14 @@ void mne_status_stats(MneNs *ns, GString *to)
 			g_string_append_printf(to, "%-18s %12" G_GUINT64_FORMAT "\n",
 					       name, count);
 	g_string_append_printf(to, "\n%s\n", engine ? engine : "");
+	return 0;
 }
 
-void mne_status_metrics(MneNs *ns, GString *to)
+int mne_status_metrics(MneNs *ns, const char *const *args, GString *to)
 {
 	Figures now = read_figures(ns);
 
+	(void)args;
 	for (unsigned i = 0; i < G_N_ELEMENTS(figures); i++) {
 		const char *suffix = figures[i].kind == FIGURE_TOTAL ? "_total" : "";
 		const char *type = figures[i].kind == FIGURE_TOTAL ? "counter"
@@ -202,6 +213,7 @@ void mne_status_metrics(MneNs *ns, GString *to)
 				       suffix, value_of(&now, i));
 	}
 	mne_stats_add_metrics(ns->stats, to);
+	return 0;
 }
 
 /* Names of the tables a checkpoint covers, as it saw them: strings. */
@@ -218,21 +230,6 @@ static GPtrArray *tables_of(MneCkpt *ckpt)
 		g_ptr_array_add(names, g_strndup((const char *)entry.name.data,
 						 entry.name.len));
 	return names;
-}
-
-static void print_checkpoint(MneCkpt *ckpt, GString *to)
-{
-	g_autofree char *name = mne_ckpt_name(ckpt);
-	g_autoptr(GPtrArray) tables = tables_of(ckpt);
-
-	g_string_append_printf(
-		to, "%s\t%" G_GUINT64_FORMAT "\t%.3f\t%016" G_GINT64_MODIFIER "x\t%s",
-		name, ckpt->seq, (double)ckpt->time_ns / 1e9, ckpt->cookie,
-		ckpt->all_tables ? "all" : "some");
-	for (unsigned i = 0; i < tables->len; i++)
-		g_string_append_printf(to, "\t%s",
-				       (char *)g_ptr_array_index(tables, i));
-	g_string_append_c(to, '\n');
 }
 
 static void print_checkpoint_json(MneCkpt *ckpt, GString *to)
@@ -255,21 +252,22 @@ static void print_checkpoint_json(MneCkpt *ckpt, GString *to)
 	g_string_append(to, "],\"dropping\":false}\n");
 }
 
-static void print_checkpoints(MneNs *ns, void (*print)(MneCkpt *, GString *),
-			      GString *to)
+int mne_status_checkpoint_json(MneNs *ns, const char *const *args, GString *to)
+{
+	g_autoptr(MneCkpt) ckpt = NULL;
+
+	MNE_TRY(mne_ckpts_find(mne_store_ckpts(ns->store), mne_slice_str(args[0]),
+			       &ckpt));
+	print_checkpoint_json(ckpt, to);
+	return 0;
+}
+
+int mne_status_checkpoints_json(MneNs *ns, const char *const *args, GString *to)
 {
 	g_autoptr(GPtrArray) ckpts = mne_ckpts_list(mne_store_ckpts(ns->store));
 
+	(void)args;
 	for (unsigned i = 0; i < ckpts->len; i++)
-		print(g_ptr_array_index(ckpts, i), to);
-}
-
-void mne_status_checkpoints(MneNs *ns, GString *to)
-{
-	print_checkpoints(ns, print_checkpoint, to);
-}
-
-void mne_status_checkpoints_json(MneNs *ns, GString *to)
-{
-	print_checkpoints(ns, print_checkpoint_json, to);
+		print_checkpoint_json(g_ptr_array_index(ckpts, i), to);
+	return 0;
 }

@@ -6,11 +6,15 @@
 
 #include "ns/ns.h"
 
-void mne_status_version(MneNs *ns, GString *to);
-void mne_status_text(MneNs *ns, GString *to); /* `key value` lines */
-void mne_status_json(MneNs *ns, GString *to); /* one object */
-void mne_status_log(MneNs *ns, GString *to);
-void mne_status_stats(MneNs *ns, GString *to);
-void mne_status_metrics(MneNs *ns, GString *to); /* Prometheus text */
-void mne_status_checkpoints(MneNs *ns, GString *to); /* tab separated, oldest first */
-void mne_status_checkpoints_json(MneNs *ns, GString *to); /* one object per line */
+int mne_status_version(MneNs *ns, const char *const *args, GString *to);
+int mne_status_text(MneNs *ns, const char *const *args,
+		    GString *to); /* `key value` lines */
+int mne_status_json(MneNs *ns, const char *const *args, GString *to); /* one object */
+int mne_status_log(MneNs *ns, const char *const *args, GString *to);
+int mne_status_stats(MneNs *ns, const char *const *args, GString *to);
+int mne_status_metrics(MneNs *ns, const char *const *args,
+		       GString *to); /* Prometheus text */
+int mne_status_checkpoints_json(MneNs *ns, const char *const *args,
+				GString *to); /* one object per line */
+/* Of the checkpoint args[0]. */
+int mne_status_checkpoint_json(MneNs *ns, const char *const *args, GString *to);

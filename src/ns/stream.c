@@ -165,15 +165,6 @@ static void set_after(MneStream *stream, MneSlice name)
 			stream->next_hidden = i + 1;
 }
 
-static GPtrArray *ctl_names(void)
-{
-	GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
-
-	for (uint64_t number = 1; mne_ctl_name(number); number++)
-		g_ptr_array_add(names, g_strdup(mne_ctl_name(number)));
-	return names;
-}
-
 static int open_listing(MneStream *stream)
 {
 	const MneIdentity *self = &stream->self;
@@ -189,7 +180,7 @@ static int open_listing(MneStream *stream)
 	case MNE_OBJECT_CKPTS:
 		stream->fixed = mne_ckpts_dir_list(stream->ns, self);
 		break;
-	case MNE_OBJECT_CTL: stream->fixed = ctl_names(); break;
+	case MNE_OBJECT_CTL: stream->fixed = mne_ctl_list(stream->ns, self->rec); break;
 	}
 	stream->next_fixed = 0;
 	return 0;

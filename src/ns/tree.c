@@ -30,6 +30,7 @@ MneNs *mne_ns_new(MneStore *store, const MneNsOptions *options,
 	ns->options.shown = g_strdup(options->shown);
 	ns->options.mount_point = g_strdup(options->mount_point);
 	ns->inodes = mne_inodes_new();
+	ns->ctl = mne_ctl_new();
 	ns->stats = mne_stats_new(op_names, n_ops);
 	ns->started = time(NULL);
 	mne_lock_init(&ns->open_lock, MNE_RANK_HANDLE);
@@ -47,6 +48,7 @@ void mne_ns_free(MneNs *ns)
 	while (!g_queue_is_empty(&ns->streams))
 		mne_stream_close(g_queue_peek_head(&ns->streams));
 	mne_inodes_free(ns->inodes);
+	mne_ctl_free(ns->ctl);
 	mne_stats_free(ns->stats);
 	mne_lock_clear(&ns->open_lock);
 	g_free(ns->options.shown);
@@ -221,16 +223,17 @@ static int found_ckpts_dir(MneNs *ns, const MneIdentity *of, MneSlice name,
 	return 0;
 }
 
-static int found_ctl(MneNs *ns, uint64_t number, MneSlice name, MneFound *out)
+static int found_ctl(MneNs *ns, uint64_t dir, uint64_t number, MneSlice name,
+		     MneFound *out)
 {
 	MneIdentity self = {
 		.object = MNE_OBJECT_CTL,
-		.is_dir = number == MNE_CTL_DIR,
+		.is_dir = mne_ctl_is_dir(ns, number),
 		.rec = number,
 	};
 
 	MNE_TRY(mne_ctl_stat(ns, number, &out->attr));
-	out->inode = mne_inodes_look_up(ns->inodes, &self, MNE_ROOT_DIR, name);
+	out->inode = mne_inodes_look_up(ns->inodes, &self, dir, name);
 	out->entry_timeout = 0;
 	out->attr_timeout = 0;
 	return 0;
@@ -247,7 +250,7 @@ static int lookup_reserved(MneNs *ns, const MneIdentity *parent, MneNameKind kin
 	case MNE_NAME_CHECKPOINTS: return found_ckpts_dir(ns, parent, name, out);
 	case MNE_NAME_CTL:
 		if (parent->table == MNE_ROOT_TABLE)
-			return found_ctl(ns, MNE_CTL_DIR, name, out);
+			return found_ctl(ns, MNE_ROOT_DIR, MNE_CTL_ROOT, name, out);
 		break;
 	case MNE_NAME_ORDINARY:
 	case MNE_NAME_FRAG:
@@ -258,11 +261,12 @@ static int lookup_reserved(MneNs *ns, const MneIdentity *parent, MneNameKind kin
 	return 0;
 }
 
-static int lookup_ctl(MneNs *ns, MneSlice name, MneFound *out)
+static int lookup_ctl(MneNs *ns, uint64_t dir, MneSlice name, MneFound *out)
 {
-	uint64_t number = mne_ctl_find(name);
+	uint64_t number;
 
-	return number == MNE_CTL_DIR ? -ENOENT : found_ctl(ns, number, name, out);
+	MNE_TRY(mne_ctl_find(ns, dir, name, &number));
+	return found_ctl(ns, dir, number, name, out);
 }
 
 int mne_ns_lookup(MneNs *ns, MneInode *parent, MneSlice name, MneFound *out)
@@ -284,7 +288,7 @@ int mne_ns_lookup(MneNs *ns, MneInode *parent, MneSlice name, MneFound *out)
 	case MNE_OBJECT_CKPTS: return mne_ckpts_dir_lookup(ns, &in, name, out);
 	case MNE_OBJECT_CTL: break;
 	}
-	return lookup_ctl(ns, name, out);
+	return lookup_ctl(ns, in.rec, name, out);
 }
 
 /* A directory that was removed, but that somebody still stands in. */

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ns/ctl_commands.c - the file `.mnefs/ctl`: a command on each line
+ *
+ * A command line is words with tabs between them, or, if it has no tab, with blanks; so
+ * names with blanks can be given.
+ */
+#define G_LOG_DOMAIN "mne-ns"
+
+#include "config.h"
+
+#include "ns/ctl.h"
+#include "util/log.h"
+
+/* words: the command and what follows it, ended by NULL. */
+typedef int (*CommandFunc)(MneNs *ns, char **words);
+
+static int run_sync(MneNs *ns, char **words)
+{
+	(void)words;
+	return mne_store_sync(ns->store);
+}
+
+static int table_id(GArray *tables, const char *name, uint32_t *out_id)
+{
+	for (unsigned i = 0; i < tables->len; i++) {
+		const MneTableInfo *table = &g_array_index(tables, MneTableInfo, i);
+
+		if (strcmp(table->name, name) == 0) {
+			*out_id = table->id;
+			return 0;
+		}
+	}
+	return mne_throw(NO_TABLE, "there is no table %s", name);
+}
+
+static int run_checkpoint(MneNs *ns, char **words)
+{
+	g_autoptr(GArray) all = NULL;
+	g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+	g_autoptr(MneCkpt) ckpt = NULL;
+	MneCkptSpec spec = { .name = mne_slice_str(words[1]) };
+	struct stat maker;
+
+	MNE_TRY(mne_ckpt_check_name(spec.name));
+	MNE_TRY(mne_ctl_stat(ns, MNE_CTL_ROOT,
+			     &maker)); /* who owns .mnefs may write here */
+	spec.uid = maker.st_uid;
+	spec.gid = maker.st_gid;
+	MNE_TRY(mne_store_tables(ns->store, &all));
+	for (char **table = words + 2; *table; table++) {
+		uint32_t id;
+
+		MNE_TRY(table_id(all, *table, &id));
+		g_array_append_val(ids, id);
+	}
+	spec.tables = ids->len > 0 ? ids : NULL;
+	return mne_store_checkpoint(ns->store, &spec, &ckpt);
+}
+
+static int run_drop(MneNs *ns, char **words)
+{
+	return mne_store_drop(ns->store, mne_slice_str(words[1]));
+}
+
+static int run_rename(MneNs *ns, char **words)
+{
+	MneSlice to = mne_slice_str(words[2]);
+
+	MNE_TRY(mne_ckpt_check_name(to));
+	return mne_store_rename_ckpt(ns->store, mne_slice_str(words[1]), to);
+}
+
+static int run_verbose(MneNs *ns, char **words)
+{
+	bool on = strcmp(words[1], "on") == 0;
+
+	(void)ns;
+	if (!on && strcmp(words[1], "off") != 0)
+		return mne_throw(BAD_CTL, "verbose is on or off, not %s", words[1]);
+	mne_log_set_verbose(on);
+	return 0;
+}
+
+static int run_reclaim(MneNs *ns, char **words)
+{
+	(void)words;
+	while (mne_store_work(ns->store))
+		;
+	return 0;
+}
+
+static const struct {
+	const char *name, *usage;
+	unsigned min_words, max_words;
+	CommandFunc run;
+} commands[] = {
+	{ "checkpoint", "checkpoint NAME [TABLE…]", 2, G_MAXUINT, run_checkpoint },
+	{ "drop", "drop NAME", 2, 2, run_drop },
+	{ "reclaim", "reclaim", 1, 1, run_reclaim },
+	{ "rename", "rename OLD NEW", 3, 3, run_rename },
+	{ "sync", "sync", 1, 1, run_sync },
+	{ "verbose", "verbose on|off", 2, 2, run_verbose },
+};
+
+static int run_words(MneNs *ns, char **words)
+{
+	unsigned n = g_strv_length(words);
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(commands); i++) {
+		if (strcmp(words[0], commands[i].name) != 0)
+			continue;
+		if (n < commands[i].min_words || n > commands[i].max_words)
+			return mne_throw(BAD_CTL, "usage: %s", commands[i].usage);
+		return commands[i].run(ns, words);
+	}
+	return mne_throw(BAD_CTL, "there is no control command %.64s", words[0]);
+}
+
+static void drop_empty_words(char **words)
+{
+	char **to = words;
+
+	for (char **from = words; *from; from++) {
+		if (**from)
+			*to++ = *from;
+		else
+			g_free(*from);
+	}
+	*to = NULL;
+}
+
+static int run_line(MneNs *ns, const char *const *args, const char *line,
+		    GString *answer)
+{
+	g_auto(GStrv) words = g_strsplit(line, strchr(line, '\t') ? "\t" : " ", -1);
+
+	(void)args;
+	(void)answer;
+	drop_empty_words(words);
+	return words[0] ? run_words(ns, words) : 0;
+}
+
+const MneCtlKind mne_ctl_commands[] = {
+	{ .path = "ctl", .mode = S_IFREG | 0600, .line = run_line },
+	{ 0 },
+};
