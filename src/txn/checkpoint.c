@@ -85,13 +85,21 @@ int mne_store_checkpoint(MneStore *store, const MneCkptSpec *spec, MneCkpt **out
 	return 0;
 }
 
+static int find(MneStore *store, MneSlice name, MneCkpt **out_ckpt)
+{
+	if (mne_ckpts_find(store->ckpts, name, out_ckpt) == 0)
+		return 0;
+	return mne_throw(NO_CKPT, "there is no checkpoint %.*s", (int)name.len,
+			 (const char *)name.data);
+}
+
 int mne_store_drop(MneStore *store, MneSlice name)
 {
 	g_auto(MneCommit) commit = { 0 };
 	g_autoptr(MneCkpt) ckpt = NULL;
 
 	MNE_TRY(mne_commit_begin(store, &commit));
-	MNE_TRY(mne_ckpts_find(store->ckpts, name, &ckpt));
+	MNE_TRY(find(store, name, &ckpt));
 	put_ckpt(&commit, ckpt, MNE_CKPT_DROPPING, name);
 	MNE_TRY(mne_commit_apply(&commit));
 	mne_ckpts_set_dropping(store->ckpts, ckpt);
@@ -106,7 +114,7 @@ int mne_store_rename_ckpt(MneStore *store, MneSlice from, MneSlice to)
 
 	MNE_TRY(mne_ckpt_check_name(to));
 	MNE_TRY(mne_commit_begin(store, &commit));
-	MNE_TRY(mne_ckpts_find(store->ckpts, from, &ckpt));
+	MNE_TRY(find(store, from, &ckpt));
 	if (mne_slice_equal(from, to))
 		return 0;
 	MNE_TRY(require_free_name(store, to));
