@@ -11,6 +11,7 @@
 #include "config.h"
 
 #include "ckpt/set.h"
+#include "ckpt/value.h"
 #include "frag/live.h"
 #include "kv/engines.h"
 #include "record/keys.h"
@@ -32,6 +33,7 @@ static void store_value(MneKv *kv, MneSlice value)
 static void check(MneCkpt *ckpt, MneSlice value)
 {
 	g_autofree char *name = mne_ckpt_name(ckpt);
+	g_auto(MneCkptTraits) traits = { 0 };
 	g_autoptr(GBytes) again = NULL;
 
 	g_assert_cmpuint(ckpt->id, ==, 7);
@@ -45,7 +47,8 @@ static void check(MneCkpt *ckpt, MneSlice value)
 		g_assert_cmpuint(ckpt->tables->len, >, 0);
 	g_assert_cmpuint(strlen(name), >, 0);
 	g_assert_null(strchr(name, '/'));
-	again = mne_ckpt_encode(ckpt, MNE_CKPT_ACTIVE, mne_slice_str(name));
+	mne_ckpt_traits(ckpt, &traits);
+	again = mne_ckpt_encode(ckpt, MNE_CKPT_ACTIVE, mne_slice_str(name), &traits);
 	g_assert_true(mne_slice_equal(mne_slice_of(again), value));
 }
 

@@ -268,6 +268,99 @@ static void test_segments_mostly_dead_are_swept_and_nothing_is_lost(Fixture *f,
 	assert_made(mne_store_live(f->store), f, "f0", 0, size);
 }
 
+static int change(Fixture *f, unsigned set, bool pinned, int64_t expires_ns, char *note)
+{
+	MneCkptChange change = { set, { pinned, expires_ns, note } };
+
+	return mne_store_change_ckpt(f->store, mne_slice_str("c"), &change);
+}
+
+static void assert_traits(Fixture *f, bool pinned, int64_t expires_ns, const char *note)
+{
+	g_auto(MneCkptTraits) traits = { 0 };
+	g_autoptr(MneCkpt) ckpt = NULL;
+
+	g_assert_cmpint(
+		mne_ckpts_find(mne_store_ckpts(f->store), mne_slice_str("c"), &ckpt),
+		==, 0);
+	mne_ckpt_traits(ckpt, &traits);
+	g_assert_cmpint(traits.pinned, ==, pinned);
+	g_assert_cmpint(traits.expires_ns, ==, expires_ns);
+	g_assert_cmpstr(traits.note, ==, note);
+}
+
+static void test_a_pin_a_note_and_an_expiry_are_kept_and_can_be_taken_back(
+	Fixture *f, gconstpointer data)
+{
+	char note[] = "before the move";
+	char bad[] = "two\nlines";
+	g_autoptr(MneCkpt) ckpt = checkpoint(f, "c");
+
+	(void)data;
+	assert_traits(f, false, 0, NULL);
+	g_assert_cmpint(change(f, MNE_CKPT_SET_PINNED, true, 0, NULL), ==, 0);
+	g_assert_cmpint(change(f, MNE_CKPT_SET_NOTE, false, 0, note), ==, 0);
+	g_assert_cmpint(change(f, MNE_CKPT_SET_EXPIRES, false, 77, NULL), ==, 0);
+	g_assert_cmpint(change(f, MNE_CKPT_SET_NOTE, false, 0, bad), ==,
+			-MNE_E_CKPT_NOTE);
+	assert_traits(f, true, 77, note);
+	g_assert_cmpint(
+		mne_store_rename_ckpt(f->store, mne_slice_str("c"), mne_slice_str("d")),
+		==, 0);
+	g_assert_cmpint(
+		mne_store_rename_ckpt(f->store, mne_slice_str("d"), mne_slice_str("c")),
+		==, 0);
+	g_clear_pointer(&ckpt, mne_ckpt_unref);
+	fixture_reopen(f);
+	assert_traits(f, true, 77, note);
+	g_assert_cmpint(change(f, 7, false, 0, NULL), ==, 0);
+	fixture_reopen(f);
+	assert_traits(f, false, 0, NULL);
+}
+
+static void test_a_pinned_checkpoint_is_dropped_by_force_alone(Fixture *f,
+							       gconstpointer data)
+{
+	MneSlice name = mne_slice_str("c");
+	g_autoptr(MneCkpt) ckpt = checkpoint(f, "c");
+
+	(void)data;
+	g_assert_cmpint(change(f, MNE_CKPT_SET_PINNED, true, 0, NULL), ==, 0);
+	g_assert_cmpint(mne_store_drop(f->store, name), ==, -MNE_E_CKPT_PINNED);
+	g_assert_true(mne_ckpt_is_active(ckpt));
+	g_assert_cmpint(mne_store_drop_by_force(f->store, name), ==, 0);
+	g_assert_false(mne_ckpt_is_active(ckpt));
+}
+
+static void test_a_list_of_tables_must_be_one(Fixture *f, gconstpointer data)
+{
+	g_autoptr(GArray) tables = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+	g_autoptr(MneCkpt) ckpt = NULL;
+	MneCkptSpec spec = { .name = mne_slice_str("c"), .tables = tables };
+	uint32_t unknown = 4711;
+
+	(void)data;
+	g_assert_cmpint(mne_store_checkpoint(f->store, &spec, &ckpt), ==,
+			-MNE_E_CKPT_NO_TABLES);
+	g_array_append_val(tables, f->table);
+	g_array_append_val(tables, f->table);
+	g_assert_cmpint(mne_store_checkpoint(f->store, &spec, &ckpt), ==,
+			-MNE_E_CKPT_TWICE);
+	g_array_index(tables, uint32_t, 1) = unknown;
+	g_assert_cmpint(mne_store_checkpoint(f->store, &spec, &ckpt), ==,
+			-MNE_E_NO_TABLE);
+	g_array_set_size(tables, 1);
+	spec.max_tables = tables;
+	spec.flags = MNE_CKPT_OF_DUMP;
+	g_assert_cmpint(mne_store_checkpoint(f->store, &spec, &ckpt), ==, 0);
+	g_clear_pointer(&ckpt, mne_ckpt_unref);
+	fixture_reopen(f);
+	g_assert_cmpint(mne_ckpts_find(mne_store_ckpts(f->store), spec.name, &ckpt), ==,
+			0);
+	g_assert_cmpuint(ckpt->max_tables->len, ==, 1);
+	g_assert_cmpuint(ckpt->flags, ==, MNE_CKPT_OF_DUMP);
+}
+
 #define ADD(func)                                                       \
 	g_test_add("/ckpt/" #func, Fixture, NULL, fixture_set_up, func, \
 		   fixture_tear_down)
@@ -283,6 +376,9 @@ int main(int argc, char **argv)
 	ADD(test_an_open_file_is_in_no_checkpoint_until_it_is_closed);
 	ADD(test_checkpoints_survive_a_reopen);
 	ADD(test_a_version_counts_the_checkpoints_that_share_it);
+	ADD(test_a_pin_a_note_and_an_expiry_are_kept_and_can_be_taken_back);
+	ADD(test_a_pinned_checkpoint_is_dropped_by_force_alone);
+	ADD(test_a_list_of_tables_must_be_one);
 	ADD(test_segments_mostly_dead_are_swept_and_nothing_is_lost);
 	return g_test_run();
 }

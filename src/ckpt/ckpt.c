@@ -9,9 +9,8 @@
 #include "ckpt/ckpt.h"
 
 #include "ckpt/set.h"
+#include "ckpt/value.h"
 #include "record/keys.h"
-#include "record/node.h"
-#include "util/coding.h"
 
 struct MneCkpts {
 	MneLock lock;
@@ -55,6 +54,7 @@ static MneCkpt *ckpt_alloc(MneCkpts *set)
 	mne_ref_init(&ckpt->ref);
 	ckpt->set = set;
 	ckpt->tables = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+	ckpt->max_tables = g_array_new(FALSE, FALSE, sizeof(uint32_t));
 	mne_past_view_init(ckpt, set->live);
 	return ckpt;
 }
@@ -64,6 +64,13 @@ static int compare_u32(const void *a, const void *b)
 	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
 
 	return (x > y) - (x < y);
+}
+
+static void copy_ids(GArray *to, const GArray *from)
+{
+	if (from && from->len > 0)
+		g_array_append_vals(to, from->data, from->len);
+	g_array_sort(to, compare_u32);
 }
 
 MneCkpt *mne_ckpt_new(MneCkpts *set, const MneCkptSpec *spec)
@@ -77,10 +84,11 @@ MneCkpt *mne_ckpt_new(MneCkpts *set, const MneCkptSpec *spec)
 	ckpt->time_ns = g_get_real_time() * 1000;
 	ckpt->state = MNE_CKPT_ACTIVE;
 	ckpt->all_tables = spec->tables == NULL;
-	if (spec->tables)
-		g_array_append_vals(ckpt->tables, spec->tables->data,
-				    spec->tables->len);
-	g_array_sort(ckpt->tables, compare_u32);
+	copy_ids(ckpt->tables, spec->tables);
+	copy_ids(ckpt->max_tables, spec->max_tables);
+	ckpt->flags = spec->flags;
+	ckpt->traits = spec->traits;
+	ckpt->traits.note = g_strdup(spec->traits.note);
 	return ckpt;
 }
 
@@ -95,82 +103,10 @@ void mne_ckpt_unref(MneCkpt *ckpt)
 	if (!ckpt || !mne_ref_put(&ckpt->ref))
 		return;
 	g_array_unref(ckpt->tables);
+	g_array_unref(ckpt->max_tables);
+	mne_ckpt_traits_clear(&ckpt->traits);
 	g_free(ckpt->name);
 	g_free(ckpt);
-}
-
-GBytes *mne_ckpt_encode(const MneCkpt *ckpt, MneCkptState state, MneSlice name)
-{
-	GByteArray *to = g_byte_array_new();
-
-	mne_value_begin(to, MNE_KIND_CKPT, ckpt->seq);
-	mne_add_be64(to, ckpt->cookie);
-	mne_add_be64(to, (uint64_t)ckpt->time_ns);
-	mne_add_varint(to, ckpt->uid);
-	mne_add_varint(to, ckpt->gid);
-	mne_add_u8(to, (uint8_t)state);
-	mne_add_u8(to, ckpt->all_tables);
-	mne_add_sized(to, name);
-	mne_add_varint(to, ckpt->tables->len);
-	for (guint i = 0; i < ckpt->tables->len; i++)
-		mne_add_be32(to, g_array_index(ckpt->tables, uint32_t, i));
-	mne_value_end(to);
-	return g_byte_array_free_to_bytes(to);
-}
-
-static uint32_t read_u32(MneReader *reader)
-{
-	uint64_t value = mne_read_varint(reader);
-
-	if (value > UINT32_MAX)
-		reader->failed = true;
-	return (uint32_t)value;
-}
-
-static void read_tables(MneReader *reader, GArray *tables)
-{
-	uint64_t n = mne_read_varint(reader);
-
-	for (; n > 0 && !reader->failed; n--) {
-		uint32_t table = mne_read_be32(reader);
-
-		if (tables->len > 0 &&
-		    table < g_array_index(tables, uint32_t, tables->len - 1))
-			reader->failed = true; /* they ascend */
-		g_array_append_val(tables, table);
-	}
-}
-
-static bool can_be_name(MneSlice name)
-{
-	return name.len > 0 && name.len <= MNE_NAME_MAX &&
-	       !memchr(name.data, 0, name.len) && !memchr(name.data, '/', name.len);
-}
-
-static int ckpt_decode(MneCkpt *ckpt, MneSlice value)
-{
-	MneSlice payload, name;
-	MneReader reader;
-	MneKind kind;
-	uint8_t all;
-
-	MNE_TRY(mne_value_open(value, &kind, &ckpt->seq, &payload));
-	reader = mne_reader(payload);
-	ckpt->cookie = mne_read_be64(&reader);
-	ckpt->time_ns = (int64_t)mne_read_be64(&reader);
-	ckpt->uid = read_u32(&reader);
-	ckpt->gid = read_u32(&reader);
-	ckpt->state = mne_read_u8(&reader);
-	all = mne_read_u8(&reader);
-	ckpt->all_tables = all != 0;
-	name = mne_read_sized(&reader);
-	read_tables(&reader, ckpt->tables);
-	if (kind != MNE_KIND_CKPT || !mne_reader_done(&reader) || all > 1 ||
-	    (all == 0) != (ckpt->tables->len > 0) || !can_be_name(name) ||
-	    (ckpt->state != MNE_CKPT_ACTIVE && ckpt->state != MNE_CKPT_DROPPING))
-		return mne_throw(VALUE_CORRUPT, "a checkpoint does not decode");
-	ckpt->name = g_strndup((const char *)name.data, name.len);
-	return 0;
 }
 
 int mne_ckpts_load(MneCkpts *set)
@@ -188,7 +124,7 @@ int mne_ckpts_load(MneCkpts *set)
 		if (key.data[0] != tag)
 			break;
 		MNE_TRY(mne_key_parse(key, &parts));
-		MNE_TRY(ckpt_decode(ckpt, mne_kv_iter_value(iter)));
+		MNE_TRY(mne_ckpt_decode(ckpt, mne_kv_iter_value(iter)));
 		ckpt->id = parts.id;
 		mne_ckpts_add(set, ckpt);
 	}
@@ -212,6 +148,18 @@ char *mne_ckpt_name(MneCkpt *ckpt)
 {
 	MNE_WITH_LOCK(&ckpt->set->lock);
 	return g_strdup(ckpt->name);
+}
+
+void mne_ckpt_traits_clear(MneCkptTraits *traits)
+{
+	g_clear_pointer(&traits->note, g_free);
+}
+
+void mne_ckpt_traits(MneCkpt *ckpt, MneCkptTraits *out)
+{
+	MNE_WITH_LOCK(&ckpt->set->lock);
+	*out = ckpt->traits;
+	out->note = g_strdup(ckpt->traits.note);
 }
 
 static bool has_control(MneSlice name)
@@ -239,6 +187,17 @@ int mne_ckpt_check_name(MneSlice name)
 		return mne_throw(
 			CKPT_NAME,
 			"'/' and control characters are not allowed in a checkpoint name");
+	return 0;
+}
+
+int mne_ckpt_check_note(MneSlice note)
+{
+	if (note.len > MNE_CKPT_NOTE_MAX)
+		return mne_throw(CKPT_NOTE, "a note has up to %u bytes",
+				 MNE_CKPT_NOTE_MAX);
+	if (has_control(note))
+		return mne_throw(CKPT_NOTE,
+				 "a note is one line, without control characters");
 	return 0;
 }
 
@@ -367,6 +326,14 @@ void mne_ckpts_set_name(MneCkpts *set, MneCkpt *ckpt, MneSlice name)
 	MNE_WITH_LOCK(&set->lock);
 	g_free(ckpt->name);
 	ckpt->name = g_strndup((const char *)name.data, name.len);
+}
+
+void mne_ckpts_set_traits(MneCkpts *set, MneCkpt *ckpt, MneCkptTraits *take_traits)
+{
+	MNE_WITH_LOCK(&set->lock);
+	mne_ckpt_traits_clear(&ckpt->traits);
+	ckpt->traits = *take_traits;
+	take_traits->note = NULL;
 }
 
 void mne_ckpts_remove(MneCkpts *set, MneCkpt *ckpt)

@@ -25,6 +25,26 @@ typedef enum {
 	MNE_CKPT_DROPPING = 2,
 } MneCkptState;
 
+#define MNE_CKPT_NOTE_MAX 1024u
+
+/* What may be changed while a checkpoint is active. */
+typedef struct {
+	bool pinned; /* nobody drops it, unless by force */
+	int64_t expires_ns; /* CLOCK_REALTIME: from when on it may be dropped; 0: never */
+	char *note; /* NULL: none */
+} MneCkptTraits;
+
+void mne_ckpt_traits_clear(MneCkptTraits *traits);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(MneCkptTraits, mne_ckpt_traits_clear)
+
+/* How it was asked for: kept for tables in memory, and for stores of several nodes. */
+typedef enum {
+	MNE_CKPT_OF_DUMP =
+		1, /* a table in memory as it was last dumped, not as it is */
+	MNE_CKPT_LOCAL_ONLY = 2, /* every table must have a copy here */
+	MNE_CKPT_ALL_FLAGS = MNE_CKPT_OF_DUMP | MNE_CKPT_LOCAL_ONLY,
+} MneCkptFlags;
+
 typedef struct MneCkpt {
 	MneView view; /* reads the tables as they were: see ckpt/past.c */
 	MneRef ref;
@@ -36,6 +56,9 @@ typedef struct MneCkpt {
 	uint32_t uid, gid; /* who made it, and may drop it */
 	bool all_tables; /* covers every table there was, or only those listed */
 	GArray *tables; /* uint32_t table ids covered, ascending */
+	GArray *max_tables; /* … of them those to be kept on every node, ascending */
+	unsigned flags; /* MneCkptFlags */
+	MneCkptTraits traits; /* change: read through mne_ckpt_traits() */
 	_Atomic int state; /* MneCkptState */
 	char *name; /* changes by rename: read through mne_ckpt_name() */
 } MneCkpt;
@@ -46,7 +69,10 @@ typedef struct MneCkpts MneCkpts;
 typedef struct {
 	MneSlice name;
 	const GArray *tables; /* uint32_t ids to cover; NULL: all there are */
+	const GArray *max_tables; /* of these the ones for every node; NULL: none */
 	uint32_t uid, gid;
+	unsigned flags; /* MneCkptFlags */
+	MneCkptTraits traits; /* note is borrowed */
 } MneCkptSpec;
 
 MneCkpt *mne_ckpt_ref(MneCkpt *ckpt);
@@ -57,10 +83,14 @@ bool mne_ckpt_covers(const MneCkpt *ckpt, uint32_t table);
 bool mne_ckpt_is_active(const MneCkpt *ckpt);
 /* A new string. */
 char *mne_ckpt_name(MneCkpt *ckpt);
+/* A copy, to be cleared. */
+void mne_ckpt_traits(MneCkpt *ckpt, MneCkptTraits *out);
 
 /* 0, or CKPT_NAME with a sentence (':' , control characters, "@…", empty, "." ".."),
  * -ENAMETOOLONG over 255 bytes. */
 int mne_ckpt_check_name(MneSlice name) MNE_CHECKED;
+/* 0, or CKPT_NOTE: one line of MNE_CKPT_NOTE_MAX bytes. */
+int mne_ckpt_check_note(MneSlice note) MNE_CHECKED;
 
 /* A new reference, or NO_CKPT. */
 int mne_ckpts_find(MneCkpts *set, MneSlice name, MneCkpt **out_ckpt) MNE_CHECKED;

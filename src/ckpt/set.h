@@ -19,13 +19,11 @@ int mne_ckpts_load(MneCkpts *set) MNE_CHECKED;
 
 /* One that is not in the set yet; copies what it needs of spec. */
 MneCkpt *mne_ckpt_new(MneCkpts *set, const MneCkptSpec *spec);
-/* The value of its CKPT key, with state and name as given. */
-GBytes *mne_ckpt_encode(const MneCkpt *ckpt, MneCkptState state, MneSlice name);
-
 /* Takes a reference of its own. */
 void mne_ckpts_add(MneCkpts *set, MneCkpt *ckpt);
 void mne_ckpts_set_dropping(MneCkpts *set, MneCkpt *ckpt);
 void mne_ckpts_set_name(MneCkpts *set, MneCkpt *ckpt, MneSlice name);
+void mne_ckpts_set_traits(MneCkpts *set, MneCkpt *ckpt, MneCkptTraits *take_traits);
 void mne_ckpts_remove(MneCkpts *set, MneCkpt *ckpt);
 
 /* The oldest DROPPING one, a new reference; NULL: none. */

@@ -232,6 +232,21 @@ static GPtrArray *tables_of(MneCkpt *ckpt)
 	return names;
 }
 
+static void add_traits_json(MneCkpt *ckpt, GString *to)
+{
+	g_auto(MneCkptTraits) traits = { 0 };
+
+	mne_ckpt_traits(ckpt, &traits);
+	g_string_append_printf(to, ",\"pinned\":%s", traits.pinned ? "true" : "false");
+	if (traits.expires_ns > 0)
+		g_string_append_printf(to, ",\"expires\":%.3f",
+				       (double)traits.expires_ns / 1e9);
+	if (!traits.note)
+		return;
+	g_string_append(to, ",\"note\":");
+	add_json_string(to, traits.note);
+}
+
 static void print_checkpoint_json(MneCkpt *ckpt, GString *to)
 {
 	g_autofree char *name = mne_ckpt_name(ckpt);
@@ -249,7 +264,9 @@ static void print_checkpoint_json(MneCkpt *ckpt, GString *to)
 		g_string_append(to, i > 0 ? "," : "");
 		add_json_string(to, g_ptr_array_index(tables, i));
 	}
-	g_string_append(to, "],\"dropping\":false}\n");
+	g_string_append(to, "],\"dropping\":false");
+	add_traits_json(ckpt, to);
+	g_string_append(to, "}\n");
 }
 
 int mne_status_checkpoint_json(MneNs *ns, const char *const *args, GString *to)

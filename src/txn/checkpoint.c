@@ -10,14 +10,15 @@
 
 #include "config.h"
 
+#include "ckpt/value.h"
 #include "txn/commit.h"
 #include "txn/store.h"
 #include "util/log.h"
 
-static void put_ckpt(MneCommit *commit, const MneCkpt *ckpt, MneCkptState state,
-		     MneSlice name)
+static void put_ckpt(MneCommit *commit, MneCkpt *ckpt, MneCkptState state,
+		     MneSlice name, const MneCkptTraits *traits)
 {
-	g_autoptr(GBytes) value = mne_ckpt_encode(ckpt, state, name);
+	g_autoptr(GBytes) value = mne_ckpt_encode(ckpt, state, name, traits);
 	MneKey key;
 
 	mne_key_ckpt(&key, ckpt->id);
@@ -34,6 +35,23 @@ static int require_free_name(MneStore *store, MneSlice name)
 	return 0;
 }
 
+static int require_table(const GArray *infos, const GArray *tables, guint i)
+{
+	uint32_t id = g_array_index(tables, uint32_t, i);
+	const MneTableInfo *info = NULL;
+
+	for (guint j = 0; j < infos->len; j++)
+		if (g_array_index(infos, MneTableInfo, j).id == id)
+			info = &g_array_index(infos, MneTableInfo, j);
+	if (!info)
+		return mne_throw(NO_TABLE, "the table to checkpoint is gone");
+	for (guint j = 0; j < i; j++)
+		if (g_array_index(tables, uint32_t, j) == id)
+			return mne_throw(CKPT_TWICE, "table %s is given twice",
+					 info->name);
+	return 0;
+}
+
 static int require_tables(MneStore *store, const GArray *tables)
 {
 	g_autoptr(GArray) infos = NULL;
@@ -41,17 +59,10 @@ static int require_tables(MneStore *store, const GArray *tables)
 	if (!tables)
 		return 0;
 	if (tables->len == 0)
-		return mne_throw(NO_TABLE, "a checkpoint of no table");
+		return mne_throw(CKPT_NO_TABLES, "a checkpoint of no table");
 	MNE_TRY(mne_store_tables(store, &infos));
-	for (guint i = 0; i < tables->len; i++) {
-		bool found = false;
-
-		for (guint j = 0; j < infos->len && !found; j++)
-			found = g_array_index(infos, MneTableInfo, j).id ==
-				g_array_index(tables, uint32_t, i);
-		if (!found)
-			return mne_throw(NO_TABLE, "the table to checkpoint is gone");
-	}
+	for (guint i = 0; i < tables->len; i++)
+		MNE_TRY(require_table(infos, tables, i));
 	return 0;
 }
 
@@ -66,7 +77,7 @@ static int activate(MneStore *store, const MneCkptSpec *spec, MneCkpt **out_ckpt
 	ckpt = mne_ckpt_new(store->ckpts, spec);
 	ckpt->id = mne_volume_new_id(store->volume);
 	ckpt->seq = commit.seq;
-	put_ckpt(&commit, ckpt, MNE_CKPT_ACTIVE, spec->name);
+	put_ckpt(&commit, ckpt, MNE_CKPT_ACTIVE, spec->name, &ckpt->traits);
 	MNE_TRY(mne_commit_apply(&commit));
 	mne_ckpts_add(store->ckpts, ckpt);
 	*out_ckpt = g_steal_pointer(&ckpt);
@@ -78,6 +89,8 @@ int mne_store_checkpoint(MneStore *store, const MneCkptSpec *spec, MneCkpt **out
 	g_autoptr(MneCkpt) ckpt = NULL;
 
 	MNE_TRY(mne_ckpt_check_name(spec->name));
+	if (spec->traits.note)
+		MNE_TRY(mne_ckpt_check_note(mne_slice_str(spec->traits.note)));
 	MNE_TRY(mne_files_commit_closed(store)); /* what was closed is in it */
 	MNE_TRY(activate(store, spec, &ckpt));
 	MNE_TRY(mne_store_barrier(store));
@@ -93,17 +106,70 @@ static int find(MneStore *store, MneSlice name, MneCkpt **out_ckpt)
 			 (const char *)name.data);
 }
 
-int mne_store_drop(MneStore *store, MneSlice name)
+static int require_unpinned(MneCkpt *ckpt)
+{
+	if (ckpt->traits.pinned)
+		return mne_throw(CKPT_PINNED,
+				 "%s is pinned: mnefs ck unpin %s, or mnefs ck drop "
+				 "--force %s",
+				 ckpt->name, ckpt->name, ckpt->name);
+	return 0;
+}
+
+static int drop(MneStore *store, MneSlice name, bool by_force)
 {
 	g_auto(MneCommit) commit = { 0 };
 	g_autoptr(MneCkpt) ckpt = NULL;
 
 	MNE_TRY(mne_commit_begin(store, &commit));
 	MNE_TRY(find(store, name, &ckpt));
-	put_ckpt(&commit, ckpt, MNE_CKPT_DROPPING, name);
+	if (!by_force)
+		MNE_TRY(require_unpinned(ckpt));
+	put_ckpt(&commit, ckpt, MNE_CKPT_DROPPING, name, &ckpt->traits);
 	MNE_TRY(mne_commit_apply(&commit));
 	mne_ckpts_set_dropping(store->ckpts, ckpt);
 	mne_store_wake(store);
+	return mne_commit_finish(&commit);
+}
+
+int mne_store_drop(MneStore *store, MneSlice name)
+{
+	return drop(store, name, false);
+}
+
+int mne_store_drop_by_force(MneStore *store, MneSlice name)
+{
+	return drop(store, name, true);
+}
+
+/* What it was, but for what change->set names. */
+static void merge(const MneCkptChange *change, MneCkptTraits *io_traits)
+{
+	if (change->set & MNE_CKPT_SET_PINNED)
+		io_traits->pinned = change->traits.pinned;
+	if (change->set & MNE_CKPT_SET_EXPIRES)
+		io_traits->expires_ns = MAX(change->traits.expires_ns, 0);
+	if (change->set & MNE_CKPT_SET_NOTE) {
+		g_free(io_traits->note);
+		io_traits->note = g_strdup(change->traits.note);
+	}
+}
+
+int mne_store_change_ckpt(MneStore *store, MneSlice name, const MneCkptChange *change)
+{
+	g_auto(MneCommit) commit = { 0 };
+	g_auto(MneCkptTraits) traits = { 0 };
+	g_autoptr(MneCkpt) ckpt = NULL;
+
+	if (change->set & MNE_CKPT_SET_NOTE && change->traits.note)
+		MNE_TRY(mne_ckpt_check_note(mne_slice_str(change->traits.note)));
+	MNE_TRY(mne_commit_begin(store, &commit));
+	MNE_TRY(find(store, name, &ckpt));
+	mne_ckpt_traits(ckpt, &traits);
+	merge(change, &traits);
+	put_ckpt(&commit, ckpt, MNE_CKPT_ACTIVE, name, &traits);
+	MNE_TRY(mne_commit_apply(&commit));
+	mne_ckpts_set_traits(store->ckpts, ckpt, &traits);
 	return mne_commit_finish(&commit);
 }
 
@@ -118,7 +184,7 @@ int mne_store_rename_ckpt(MneStore *store, MneSlice from, MneSlice to)
 	if (mne_slice_equal(from, to))
 		return 0;
 	MNE_TRY(require_free_name(store, to));
-	put_ckpt(&commit, ckpt, MNE_CKPT_ACTIVE, to);
+	put_ckpt(&commit, ckpt, MNE_CKPT_ACTIVE, to, &ckpt->traits);
 	MNE_TRY(mne_commit_apply(&commit));
 	mne_ckpts_set_name(store->ckpts, ckpt, to);
 	return mne_commit_finish(&commit);

@@ -60,14 +60,29 @@ int mne_store_barrier(MneStore *store) MNE_CHECKED;
 /* Commit every uncommitted file, then barrier: syncfs(2). */
 int mne_store_sync(MneStore *store) MNE_CHECKED;
 
-/* Activate a checkpoint.  Durable on return.  CKPT_EXISTS, CKPT_NAME, NO_TABLE,
- * -ENAMETOOLONG. */
+/* Activate a checkpoint.  Durable on return.  CKPT_EXISTS, CKPT_NAME, CKPT_NOTE, NO_TABLE,
+ * CKPT_NO_TABLES, CKPT_TWICE, -ENAMETOOLONG. */
 int mne_store_checkpoint(MneStore *store, const MneCkptSpec *spec, MneCkpt **out_ckpt)
 	MNE_CHECKED;
-/* Deactivate: O(1); space comes back in the background. */
+/* Deactivate: O(1); space comes back in the background.  CKPT_PINNED, which force does not
+ * mind. */
 int mne_store_drop(MneStore *store, MneSlice name) MNE_CHECKED;
+int mne_store_drop_by_force(MneStore *store, MneSlice name) MNE_CHECKED;
 /* -EEXIST (CKPT_EXISTS) when `to` is taken. */
 int mne_store_rename_ckpt(MneStore *store, MneSlice from, MneSlice to) MNE_CHECKED;
+
+enum {
+	MNE_CKPT_SET_PINNED = 1,
+	MNE_CKPT_SET_EXPIRES = 2,
+	MNE_CKPT_SET_NOTE = 4,
+};
+typedef struct {
+	unsigned set; /* of these */
+	MneCkptTraits traits; /* note is borrowed */
+} MneCkptChange;
+/* NO_CKPT, CKPT_NOTE. */
+int mne_store_change_ckpt(MneStore *store, MneSlice name, const MneCkptChange *change)
+	MNE_CHECKED;
 
 /* Table facts. */
 typedef struct {
