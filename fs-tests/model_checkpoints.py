@@ -12,11 +12,11 @@
 # Runs for --model-seconds (default 60); with --model-shrink it looks for the shortest
 # way to a failure (which takes minutes) instead of showing the first one.
 
-import contextlib
 import copy
 import errno
 import os
 import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -107,6 +107,7 @@ class Machine(RuleBasedStateMachine):
     check = None
     deadline = None
     number = changes = 0
+    first_failure = None
 
     @initialize()
     def start(self):
@@ -119,6 +120,7 @@ class Machine(RuleBasedStateMachine):
         self.byte = 0
         self.m = None
         self.since = 0
+        self.history = []
         self.up()
         for name in TABLES:
             (self.m.path / name).mkdir()
@@ -142,7 +144,20 @@ class Machine(RuleBasedStateMachine):
         self.allowed = []
         self.remember()
 
+    def note(self, frame):
+        """For a failure that does not come again: what happened, in short."""
+        known = {k: v for k, v in frame.f_locals.items() if isinstance(v, (str, int))}
+        self.history.append(f"{frame.f_code.co_name} {known}")
+
+    def fail(self, text):
+        """Hypothesis runs a failure again, and if it is a race, forgets the first one."""
+        history = "\n".join(self.history[-60:])
+        if not type(self).first_failure:
+            type(self).first_failure = f"{text}\nwhat changed before:\n{history}"
+        raise AssertionError(text)
+
     def changed(self):
+        self.note(sys._getframe(1))
         self.since += 1
         type(self).changes += 1
         self.remember()
@@ -209,7 +224,9 @@ class Machine(RuleBasedStateMachine):
         if not isinstance(expected, tuple):
             expected = (expected,)
         names = [errno.errorcode.get(e, e) for e in expected]
-        assert got in expected, f"expected {names}, got {errno.errorcode.get(got, got)}"
+        if got not in expected:
+            self.note(sys._getframe(1))
+            self.fail(f"expected {names}, got {errno.errorcode.get(got, got)}")
         return got == 0
 
     def missing(self, table, path):
@@ -519,14 +536,16 @@ class Machine(RuleBasedStateMachine):
         self.since = 0
         state, checkpoints = self.state()
         self.demand(state, self.m.path, "the live tables")
-        assert sorted(os.listdir(self.m.checkpoints)) == sorted(checkpoints)
+        present = sorted(os.listdir(self.m.checkpoints))
+        if present != sorted(checkpoints):
+            self.fail(f"checkpoints {present}, expected {sorted(checkpoints)}")
         for name, then in checkpoints.items():
             self.demand(then, self.m.checkpoints / name, f"checkpoint {name}")
 
     def demand(self, expected, path, what):
         difference = self.differs(expected, path)
         if difference:
-            raise AssertionError(f"{what}: {difference}")
+            self.fail(f"{what}: {difference}")
 
     def differs(self, expected, path):
         """None, or what is different, for people."""
@@ -543,6 +562,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def remount(self):
         self.since = 0
+        self.note(sys._getframe())
         self.m.unmount()
         self.up()
         self.durable()
@@ -557,6 +577,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def kill_after_fsync(self):
         self.since = 0
+        self.note(sys._getframe())
         fsync_path(self.m.path / "t")
         self.durable()
         self.m.crash()
@@ -567,6 +588,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def kill_at_any_time(self):
         self.since = 0
+        self.note(sys._getframe())
         self.m.crash()
         self.up()
         names = set(os.listdir(self.m.checkpoints))
@@ -577,7 +599,7 @@ class Machine(RuleBasedStateMachine):
             break
         else:
             found = self.differs(freeze(self.root), self.m.path)
-            raise AssertionError(
+            self.fail(
                 f"after kill the store is in none of {len(self.allowed)} allowed states;"
                 f" checkpoints {sorted(names)}; against the last one: {found}"
             )
@@ -589,6 +611,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def check_store(self):
         self.since = 0
+        self.note(sys._getframe())
         self.m.unmount()
         type(self).check(self.here)
         self.up()
@@ -632,10 +655,15 @@ def test_any_sequence_of_operations_agrees_with_the_model(
         phases=phases,
         suppress_health_check=list(HealthCheck),
     )
-    with contextlib.suppress(Enough):
+    try:
         while True:
             run_state_machine_as_test(Machine, settings=how)
             if Phase.shrink in phases:
                 break
+    except Enough:
+        pass
+    except Exception as error:
+        raise AssertionError(f"the first time: {Machine.first_failure}") from error
+    assert not Machine.first_failure, Machine.first_failure
     print(f"{Machine.number} stores, {Machine.changes} changes")
     assert Machine.number > 1

@@ -180,16 +180,29 @@ static void make_db(Fixture *f)
 		g_assert_cmpint(put_number(kv, i), ==, 0);
 }
 
+static void remove_all(Fixture *f, const char *prefix)
+{
+	g_autofree char *path = db_of(f);
+	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+	const char *name;
+
+	while ((name = g_dir_read_name(dir))) {
+		g_autofree char *file = g_build_filename(path, name, NULL);
+
+		if (g_str_has_prefix(name, prefix))
+			g_assert_cmpint(g_unlink(file), ==, 0);
+	}
+}
+
 static void test_a_lost_list_of_tables_is_corruption_and_no_table_is_deleted(
 	Fixture *f, gconstpointer data G_GNUC_UNUSED)
 {
-	g_autofree char *current = NULL;
 	g_autofree char *table = NULL;
 	MneKv *kv = NULL;
 
 	make_db(f);
-	current = file_ending(f, "CURRENT");
-	g_assert_cmpint(g_unlink(current), ==, 0);
+	remove_all(f, "CURRENT");
+	remove_all(f, "MANIFEST-");
 	g_assert_cmpint(try_open(f, true, &kv), ==, -MNE_E_KV_CORRUPT);
 	table = file_ending(f, ".ldb");
 	g_assert_nonnull(table);
@@ -204,6 +217,7 @@ static void test_repair_brings_back_what_can_be_read(Fixture *f,
 
 	make_db(f);
 	current = file_ending(f, "CURRENT");
+	remove_all(f, "MANIFEST-");
 	g_assert_true(g_file_set_contents(current, "nonsense\n", -1, NULL));
 	g_assert_cmpint(try_open(f, false, &kv), <, 0);
 	g_assert_cmpint(mne_kv_leveldb_repair(path), ==, 0);

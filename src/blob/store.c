@@ -407,6 +407,22 @@ static GArray *sync_jobs(MneBlobStore *store, uint64_t *out_dir_changes, int *ou
 	return jobs;
 }
 
+void mne_blob_doubt(MneBlobStore *store, uint64_t segment)
+{
+	g_autoptr(MneSegment) file = NULL;
+	Entry *entry;
+
+	if (acquire(store, segment, &file) < 0)
+		return;
+	MNE_WITH_LOCK(&store->lock);
+	entry = find(store, segment);
+	if (!entry || !entry->file || g_hash_table_contains(store->dirty, entry))
+		return;
+	entry->appended++;
+	g_hash_table_add(store->dirty, entry);
+	store->dir_changes++;
+}
+
 static int run_jobs(MneBlobStore *store, const GArray *jobs, uint64_t dir_changes)
 {
 	for (unsigned i = 0; i < jobs->len; i++)

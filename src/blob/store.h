@@ -70,6 +70,10 @@ int mne_blob_read(MneBlobStore *store, const MneBlobRef *ref, uint32_t from,
  * sync, what it lost is unknown: that barrier and every later one fail. */
 int mne_blob_barrier(MneBlobStore *store) MNE_CHECKED;
 
+/* The segment may hold what an earlier process wrote and did not sync: the next barrier
+ * does it.  Nothing happens when there is no such segment. */
+void mne_blob_doubt(MneBlobStore *store, uint64_t segment);
+
 /* Accounting.  Live bytes are frame payload bytes that some key still names; the caller
  * persists them and sets them again after open. */
 void mne_blob_set_live(MneBlobStore *store, uint64_t segment, int64_t live);

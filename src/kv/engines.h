@@ -6,11 +6,25 @@
 
 #include "kv/kv.h"
 
+/* What values name but do not hold, such as bytes in blob segments: it is written before
+ * the batch that names it, but the disk may take it later. */
 typedef struct {
+	/* Does what the value names exist?  Asked after an unclean stop, of batches in the
+	 * logs: they are cut so that nothing is missing. */
+	bool (*holds)(void *user, MneSlice key, MneSlice value);
+	/* Does it say that all batches up to out_behind before its own hold? */
+	bool (*vouches)(void *user, MneSlice key, MneSlice value, uint64_t *out_behind);
+	/* Make durable all that was named so far, in batches applied or found to hold.
+	 * Called before the engine may make such batches durable by itself. */
+	int (*settle)(void *user);
+	void *user;
+} MneKvOutside;
+
+typedef struct {
+	const MneKvOutside *outside; /* borrowed until the close; may be NULL */
 	size_t write_buffer; /* bytes of the memtable; 0: 64 MiB */
 	size_t block_cache; /* bytes; 0: 64 MiB */
 	bool create; /* make it when missing */
-	bool paranoid; /* mend nothing, stop at the first sign of corruption (check) */
 } MneLeveldbOptions;
 
 /* LevelDB in directory path.  -ENOENT when missing and create is off;

@@ -21,6 +21,8 @@
 #include "config.h"
 
 #include "kv/engines.h"
+#include "kv/manifest.h"
+#include "kv/memtable.h"
 #include "kv/wal.h"
 #include "util/lock.h"
 
@@ -44,6 +46,8 @@ typedef struct {
 	MneKv base;
 	char *path;
 	MneWal *wal;
+	const MneKvOutside *outside; /* or NULL */
+	size_t buffer; /* of a memtable */
 	leveldb_options_t *options;
 	leveldb_cache_t *cache;
 	leveldb_filterpolicy_t *bloom;
@@ -56,6 +60,7 @@ typedef struct {
 	unsigned users; /* gets and iterators inside db */
 	bool draining; /* nobody new may enter */
 	bool pen_taken;
+	MneMemtable *memtable; /* the pen's holder's; NULL: LevelDB's own affair */
 	int broken; /* why the last apply failed; only the pen's holder asks */
 	atomic_uint heals;
 } LevelKv;
@@ -147,9 +152,19 @@ static int reopen(LevelKv *kv)
 	return 0;
 }
 
+/* Recovery makes tables of the logs: what they name must be durable. */
+static int settle(LevelKv *kv)
+{
+	if (!kv->outside)
+		return 0;
+	mne_memtable_wait(kv->memtable);
+	return kv->outside->settle(kv->outside->user);
+}
+
 static int heal(LevelKv *kv, size_t batch_bytes)
 {
 	MNE_TRY(mne_wal_require_room(kv->wal, batch_bytes));
+	MNE_TRY(settle(kv));
 	if (!drain(kv))
 		return kv->broken;
 	MNE_TRY(reopen(kv));
@@ -302,6 +317,8 @@ static int level_apply(MneKv *base, MneKvBatch *batch)
 	mne_kv_batch_foreach(batch, translate, translated);
 	take_pen(kv);
 	err = heal_if_broken(kv, mne_kv_batch_bytes(batch));
+	if (err == 0 && kv->memtable)
+		err = mne_memtable_admit(kv->memtable, batch);
 	if (err == 0)
 		err = write_batch(kv, translated);
 	give_pen(kv);
@@ -408,6 +425,8 @@ static int level_barrier(MneKv *kv)
 
 static void free_all(LevelKv *kv)
 {
+	if (kv->memtable)
+		mne_memtable_free(kv->memtable);
 	if (kv->db)
 		leveldb_close(kv->db);
 	leveldb_options_destroy(kv->options);
@@ -447,9 +466,12 @@ static const MneKvOps level_ops = {
 
 static LevelKv *level_new(const char *path, const MneLeveldbOptions *options)
 {
+	size_t buffer = options->write_buffer ? options->write_buffer : DEFAULT_BUFFER;
 	LevelKv *kv = g_new0(LevelKv, 1);
 
 	kv->base.ops = &level_ops;
+	kv->outside = options->outside;
+	kv->buffer = buffer;
 	kv->path = g_strdup(path);
 	kv->cache = leveldb_cache_create_lru(options->block_cache ? options->block_cache
 								  : DEFAULT_CACHE);
@@ -462,10 +484,8 @@ static LevelKv *level_new(const char *path, const MneLeveldbOptions *options)
 	leveldb_options_set_filter_policy(kv->options, kv->bloom);
 	leveldb_options_set_compression(kv->options, leveldb_no_compression);
 	leveldb_options_set_max_open_files(kv->options, MAX_OPEN_FILES);
-	leveldb_options_set_paranoid_checks(kv->options, options->paranoid);
-	leveldb_options_set_write_buffer_size(
-		kv->options,
-		options->write_buffer ? options->write_buffer : DEFAULT_BUFFER);
+	leveldb_options_set_write_buffer_size(kv->options,
+					      kv->outside ? 2 * buffer : buffer);
 	mne_lock_init(&kv->lock, MNE_RANK_ENGINE);
 	mne_cond_init(&kv->changed);
 	return kv;
@@ -517,19 +537,33 @@ static int make_dir(const char *path)
 	return sync_parent(path);
 }
 
+/* The way to have LevelDB switch is to compact a range where nothing is.  kv->db stays:
+ * who would close it waits for this. */
+static void flush_memtable(void *user)
+{
+	static const char beyond[] = "\xff\xff";
+
+	leveldb_compact_range(((LevelKv *)user)->db, beyond, 2, beyond, 2);
+}
+
 static int open_db(LevelKv *kv, const MneLeveldbOptions *options)
 {
 	char *error = NULL;
 
-	MNE_TRY(require_current(kv->path, options->create));
 	if (options->create)
 		MNE_TRY(make_dir(kv->path));
 	MNE_TRY(mne_wal_open(kv->path, &kv->wal));
-	if (!options->paranoid)
-		MNE_TRY(mne_wal_cut(kv->wal));
+	MNE_TRY(mne_manifest_mend(kv->path));
+	MNE_TRY(require_current(kv->path, options->create));
+	MNE_TRY(mne_wal_cut(kv->wal, kv->outside));
+	if (kv->outside)
+		MNE_TRY(kv->outside->settle(kv->outside->user));
 	leveldb_options_set_create_if_missing(kv->options, options->create);
 	kv->db = leveldb_open(kv->options, kv->path, &error);
 	leveldb_options_set_create_if_missing(kv->options, false);
+	if (kv->db && kv->outside)
+		kv->memtable = mne_memtable_new(kv->wal, kv->outside, kv->buffer,
+						flush_memtable, kv);
 	return take_error("open", error);
 }
 

@@ -126,13 +126,20 @@ bool mne_log_sequences(MneSlice record, uint64_t *out_first, uint64_t *out_next)
 	return true;
 }
 
-/* Read one field; a log number goes to out_number. */
-static bool read_field(MneReader *edit, uint64_t *out_number)
+static void note_table(GHashTable *tables, uint64_t number, bool is_new)
+{
+	if (is_new)
+		g_hash_table_add(tables, g_memdup2(&number, sizeof(number)));
+	else
+		g_hash_table_remove(tables, &number);
+}
+
+static bool read_field(MneReader *edit, MneManifest *io)
 {
 	uint64_t tag = mne_read_varint(edit);
 
 	switch (tag) {
-	case TAG_LOG_NUMBER: *out_number = mne_read_varint(edit); return true;
+	case TAG_LOG_NUMBER: io->oldest_log = mne_read_varint(edit); return true;
 	case TAG_COMPARATOR: mne_read_sized(edit); return true;
 	case TAG_NEXT_FILE:
 	case TAG_LAST_SEQUENCE:
@@ -142,33 +149,55 @@ static bool read_field(MneReader *edit, uint64_t *out_number)
 		mne_read_sized(edit);
 		return true;
 	case TAG_NEW_FILE:
-		for (int level_number_size = 0; level_number_size < 3;
-		     level_number_size++)
-			mne_read_varint(edit);
+		mne_read_varint(edit); /* level */
+		note_table(io->tables, mne_read_varint(edit), true);
+		mne_read_varint(edit); /* size */
 		mne_read_sized(edit);
 		mne_read_sized(edit);
 		return true;
 	case TAG_DELETED_FILE:
-		mne_read_varint(edit);
-		mne_read_varint(edit);
+		mne_read_varint(edit); /* level */
+		note_table(io->tables, mne_read_varint(edit), false);
 		return true;
 	default: return false;
 	}
 }
 
-bool mne_log_oldest_needed(MneSlice manifest, uint64_t *out_number)
+/* What an edit deletes stands before what it adds: a table that only moves stays. */
+static bool apply_edit(MneSlice edit, MneManifest *io)
+{
+	MneReader reader = mne_reader(edit);
+
+	while (!mne_reader_done(&reader))
+		if (!read_field(&reader, io) || reader.failed)
+			return false;
+	return true;
+}
+
+bool mne_manifest_read(MneSlice manifest, MneManifest *out)
 {
 	g_autoptr(GByteArray) record = g_byte_array_new();
 	MneLogReader reader = mne_log_reader(manifest);
-	uint64_t number = 0;
 
-	while (mne_log_next(&reader, record)) {
-		MneReader edit = mne_reader(mne_slice(record->data, record->len));
+	*out = (MneManifest){ 0 };
+	out->tables = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+	while (mne_log_next(&reader, record))
+		if (!apply_edit(mne_slice(record->data, record->len), out))
+			return false;
+	return out->oldest_log > 0;
+}
 
-		while (!mne_reader_done(&edit))
-			if (!read_field(&edit, &number) || edit.failed)
-				return false;
-	}
-	*out_number = number;
-	return number > 0;
+void mne_manifest_clear(MneManifest *manifest)
+{
+	g_clear_pointer(&manifest->tables, g_hash_table_unref);
+}
+
+bool mne_log_oldest_needed(MneSlice manifest, uint64_t *out_number)
+{
+	g_auto(MneManifest) version = { 0 };
+
+	if (!mne_manifest_read(manifest, &version))
+		return false;
+	*out_number = version.oldest_log;
+	return true;
 }

@@ -25,6 +25,7 @@
 #include "kv/wal.h"
 
 #include "kv/logfile.h"
+#include "kv/trial.h"
 #include "util/lock.h"
 
 #include <fcntl.h>
@@ -127,6 +128,21 @@ int mne_wal_sync(MneWal *wal)
 	return sync_dir(wal, newest);
 }
 
+static int note_newest(MneWal *wal G_GNUC_UNUSED, const char *name, void *user)
+{
+	uint64_t *newest = user;
+
+	*newest = MAX(*newest, log_number(name));
+	return 0;
+}
+
+uint64_t mne_wal_newest(MneWal *wal)
+{
+	uint64_t newest = 0;
+
+	return for_each_log(wal, note_newest, &newest) < 0 ? 0 : newest;
+}
+
 /* ---- room ---- */
 
 static int add_size(MneWal *wal, const char *name, void *user)
@@ -226,12 +242,13 @@ static bool all_zero(MneSlice bytes)
 }
 
 /* Replace a log by its first bytes; the old file stays as *.lost. */
-static int cut_log(MneWal *wal, const char *name, MneSlice log, size_t whole)
+static int cut_log(MneWal *wal, const char *name, MneSlice log, size_t whole,
+		   const char *why)
 {
 	g_autofree char *path = file_of(wal, name, "");
 	g_autofree char *lost = file_of(wal, name, ".lost");
 
-	g_warning("%s: damaged after %zu of %zu bytes; what follows is dropped", path,
+	g_warning("%s: %s after %zu of %zu bytes; what follows is dropped", path, why,
 		  whole, log.len);
 	unlink(lost);
 	if (link(path, lost) < 0)
@@ -262,7 +279,7 @@ static int check_log(MneWal *wal, const char *name, Seen *seen)
 	if (!was_damaged &&
 	    (torn || all_zero(mne_slice(log.data + good, log.len - good))))
 		return 0;
-	return cut_log(wal, name, log, good);
+	return cut_log(wal, name, log, good, "damaged");
 }
 
 typedef struct {
@@ -287,7 +304,30 @@ static int by_number(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-int mne_wal_cut(MneWal *wal)
+/* Drop what names something that is not there. */
+static int cut_unheld(MneWal *wal, const GPtrArray *names, const MneKvOutside *outside)
+{
+	g_autoptr(GPtrArray) logs =
+		g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+	MneLogPlace place;
+
+	for (guint i = 0; i < names->len; i++) {
+		GBytes *log = contents_of(wal, names->pdata[i]);
+
+		if (!log)
+			return -EIO;
+		g_ptr_array_add(logs, log);
+	}
+	if (!mne_trial_run(logs, outside, &place))
+		return 0;
+	for (guint i = place.log; i < logs->len; i++)
+		MNE_TRY(cut_log(wal, names->pdata[i], mne_slice_of(logs->pdata[i]),
+				i == place.log ? place.at : 0,
+				"names file data that is not there"));
+	return 0;
+}
+
+int mne_wal_cut(MneWal *wal, const MneKvOutside *outside)
 {
 	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
 	Needed needed = { .names = names };
@@ -299,7 +339,7 @@ int mne_wal_cut(MneWal *wal)
 	g_ptr_array_sort(names, by_number);
 	for (guint i = 0; i < names->len; i++)
 		MNE_TRY(check_log(wal, g_ptr_array_index(names, i), &seen));
-	return 0;
+	return outside ? cut_unheld(wal, names, outside) : 0;
 }
 
 /* ---- life ---- */

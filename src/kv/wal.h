@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "kv/engines.h"
 #include "util/error.h"
 
 #include <stdint.h>
@@ -19,8 +20,12 @@ void mne_wal_close(MneWal *wal);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MneWal, mne_wal_close)
 
 /* Before LevelDB opens: drop what comes after the first damage in the logs, so that
- * it recovers a prefix of what was applied. */
-int mne_wal_cut(MneWal *wal) MNE_CHECKED;
+ * it recovers a prefix of what was applied; and, if outside is not NULL, what names
+ * something that is not there. */
+int mne_wal_cut(MneWal *wal, const MneKvOutside *outside) MNE_CHECKED;
+
+/* The number of the newest log, 0 when there is none. */
+uint64_t mne_wal_newest(MneWal *wal);
 
 /* What LevelDB wrote before this call survives power loss when it returns 0. */
 int mne_wal_sync(MneWal *wal) MNE_CHECKED;

@@ -13,6 +13,7 @@
 #include "record/volume.h"
 
 #include "kv/engines.h"
+#include "record/extent.h"
 #include "record/keys.h"
 #include "record/node.h"
 #include "util/coding.h"
@@ -35,6 +36,7 @@ typedef struct {
 	uint64_t cookie, next_id, seq;
 	uint32_t next_table;
 	bool clean;
+	uint64_t behind; /* batches before this one whose blobs may not be durable */
 } Super;
 
 static GBytes *super_encode(const Super *super)
@@ -48,6 +50,7 @@ static GBytes *super_encode(const Super *super)
 	mne_add_varint(to, super->next_id);
 	mne_add_varint(to, super->next_table);
 	mne_add_u8(to, super->clean);
+	mne_add_varint(to, super->behind);
 	mne_value_end(to);
 	return g_byte_array_free_to_bytes(to);
 }
@@ -67,6 +70,7 @@ static int super_decode(MneSlice value, Super *out)
 	out->next_id = mne_read_varint(&reader);
 	out->next_table = (uint32_t)mne_read_varint(&reader);
 	out->clean = mne_read_u8(&reader) != 0;
+	out->behind = reader.at < reader.end ? mne_read_varint(&reader) : UINT64_MAX;
 	if (kind != MNE_KIND_SUPER || reader.failed)
 		return mne_throw(VALUE_CORRUPT, "the super record does not decode");
 	if (format > MNE_FORMAT_VERSION || features != 0)
@@ -212,13 +216,71 @@ static uint64_t unit_for(const char *path)
 	return CLAMP((uint64_t)vfs.f_blocks * vfs.f_frsize / 64, least, most);
 }
 
+/* ---- what the engine asks about the blobs ---- */
+
+/* The frame is then to be settled: its own process may not have done so. */
+static bool extent_holds(void *user, MneSlice key, MneSlice value)
+{
+	MneVolume *volume = user;
+	MneSlice payload;
+	MneExtent extent;
+	MneKind kind;
+	uint64_t seq;
+	uint8_t byte;
+
+	(void)key;
+	if (value.len == 0 || value.data[0] != MNE_KIND_EXTENT ||
+	    mne_value_open(value, &kind, &seq, &payload) < 0 ||
+	    mne_extent_decode(payload, 0, &extent) < 0)
+		return true; /* not what this is about */
+	if (mne_blob_read(volume->blob, &extent.ref, extent.from, &byte, 1) < 0)
+		return false;
+	mne_blob_doubt(volume->blob, extent.ref.segment);
+	return true;
+}
+
+static bool super_vouches(void *user, MneSlice key, MneSlice value,
+			  uint64_t *out_behind)
+{
+	Super super = { 0 };
+
+	(void)user;
+	if (key.len != 1 || key.data[0] != MNE_TAG_SUPER ||
+	    super_decode(value, &super) < 0 || super.behind == UINT64_MAX)
+		return false;
+	*out_behind = super.behind;
+	return true;
+}
+
+static int settle_blobs(void *user)
+{
+	return mne_volume_settle(user);
+}
+
+static int open_blobs(MneVolume *volume, bool create)
+{
+	g_autofree char *blob = g_build_filename(volume->path, "blob", NULL);
+	uint64_t nth;
+
+	MNE_TRY(mne_blob_open(blob, create, &volume->blob));
+	mne_blob_set_segment_max(volume->blob, unit_for(volume->path));
+	if (mne_debug_has("blob-fail", &nth))
+		mne_blob_set_fault(volume->blob, nth, false);
+	if (mne_debug_has("blob-kill", &nth))
+		mne_blob_set_fault(volume->blob, nth, true);
+	volume->outside = (MneKvOutside){ extent_holds, super_vouches, settle_blobs,
+					  volume };
+	return 0;
+}
+
 static int open_engines(MneVolume *volume, const MneVolumeOptions *options, bool create)
 {
 	g_autofree char *kv = g_build_filename(volume->path, "kv", NULL);
-	g_autofree char *blob = g_build_filename(volume->path, "blob", NULL);
-	MneLeveldbOptions leveldb = { .create = create, .paranoid = options->paranoid };
+	MneLeveldbOptions leveldb = { .create = create };
 	uint64_t nth;
 
+	MNE_TRY(open_blobs(volume, create));
+	leveldb.outside = &volume->outside;
 	leveldb.write_buffer = (size_t)unit_for(volume->path);
 	if (options->in_memory)
 		volume->kv = mne_kv_mem_new();
@@ -233,13 +295,6 @@ static int open_engines(MneVolume *volume, const MneVolumeOptions *options, bool
 	if (mne_debug_has("kv-kill-after", &nth))
 		volume->kv = mne_kv_fault_new(volume->kv, MNE_FAULT_KILL_AFTER, nth,
 					      false);
-
-	MNE_TRY(mne_blob_open(blob, create, &volume->blob));
-	mne_blob_set_segment_max(volume->blob, unit_for(volume->path));
-	if (mne_debug_has("blob-fail", &nth))
-		mne_blob_set_fault(volume->blob, nth, false);
-	if (mne_debug_has("blob-kill", &nth))
-		mne_blob_set_fault(volume->blob, nth, true);
 	return 0;
 }
 
@@ -252,7 +307,25 @@ static Super super_of(const MneVolume *volume, bool clean)
 			.next_id = volume->next_id + ahead,
 			.seq = volume->seq + ahead,
 			.next_table = volume->next_table,
-			.clean = clean };
+			.clean = clean,
+			.behind = volume->applied - volume->settled };
+}
+
+int mne_volume_apply(MneVolume *volume, MneKvBatch *batch)
+{
+	int err = mne_kv_apply(volume->kv, batch);
+
+	atomic_fetch_add(&volume->applied, 1);
+	return err;
+}
+
+int mne_volume_settle(MneVolume *volume)
+{
+	uint64_t applied = volume->applied;
+
+	MNE_TRY(mne_blob_barrier(volume->blob));
+	volume->settled = applied;
+	return 0;
 }
 
 static int apply_super(MneVolume *volume, bool clean)
@@ -261,7 +334,7 @@ static int apply_super(MneVolume *volume, bool clean)
 	Super super = super_of(volume, clean);
 
 	put_super(batch, &super);
-	MNE_TRY(mne_kv_apply(volume->kv, batch));
+	MNE_TRY(mne_volume_apply(volume, batch));
 	volume->id_limit = super.next_id;
 	volume->seq_limit = super.seq;
 	return mne_kv_barrier(volume->kv);
@@ -369,7 +442,7 @@ int mne_volume_open(const char *path, const MneVolumeOptions *options,
 void mne_volume_close(MneVolume *volume, bool dirty)
 {
 	if (!volume->read_only && !dirty &&
-	    (mne_blob_barrier(volume->blob) < 0 || apply_super(volume, true) < 0))
+	    (mne_volume_settle(volume) < 0 || apply_super(volume, true) < 0))
 		g_warning("the store could not be marked clean");
 	volume_free(volume);
 }
@@ -392,10 +465,12 @@ void mne_volume_reserve(MneVolume *volume, MneKvBatch *batch)
 {
 	Super super = super_of(volume, false);
 
-	if (volume->next_id + RESERVE / 2 < volume->id_limit &&
+	if (volume->told == volume->settled &&
+	    volume->next_id + RESERVE / 2 < volume->id_limit &&
 	    volume->seq + RESERVE / 2 < volume->seq_limit)
 		return;
 	put_super(batch, &super);
 	volume->id_limit = super.next_id;
 	volume->seq_limit = super.seq;
+	volume->told = volume->settled;
 }

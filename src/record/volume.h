@@ -16,7 +16,7 @@
 #pragma once
 
 #include "blob/store.h"
-#include "kv/kv.h"
+#include "kv/engines.h"
 
 #include <stdatomic.h>
 
@@ -33,6 +33,10 @@ typedef struct {
 	atomic_uint_fast64_t next_id;
 	_Atomic uint64_t seq; /* of the last commit */
 	uint64_t id_limit, seq_limit; /* reserved in SUPER */
+	MneKvOutside outside; /* what the engine asks about the blobs */
+	_Atomic uint64_t applied; /* batches since the opening, failed ones included */
+	_Atomic uint64_t settled; /* of these, how many name only durable blobs */
+	uint64_t told; /* what of `settled` SUPER says */
 	uint32_t next_table;
 } MneVolume;
 
@@ -40,7 +44,6 @@ typedef struct {
 	bool create; /* make it when the directory is absent or empty */
 	bool read_only;
 	bool in_memory;
-	bool paranoid;
 } MneVolumeOptions;
 
 /* STORE_ABSENT, STORE_FOREIGN, STORE_HALF, STORE_NEWER, STORE_LOCKED, STORE_READONLY. */
@@ -56,6 +59,12 @@ uint64_t mne_volume_new_id(MneVolume *volume);
 /* A new table id, put into SUPER with the batch that makes the table: never 0. */
 uint32_t mne_volume_new_table(MneVolume *volume, MneKvBatch *batch);
 
-/* Put SUPER into the batch if the next commits would pass what it reserves.  Called by the
- * writer for every batch. */
+/* Everything goes to the engine through here. */
+int mne_volume_apply(MneVolume *volume, MneKvBatch *batch) MNE_CHECKED;
+
+/* A barrier of the blobs: what batches applied so far name is durable. */
+int mne_volume_settle(MneVolume *volume) MNE_CHECKED;
+
+/* Put SUPER into the batch if the next commits would pass what it reserves, or more
+ * is settled than it says.  Called by the writer for every batch. */
 void mne_volume_reserve(MneVolume *volume, MneKvBatch *batch);

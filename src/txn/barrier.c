@@ -16,7 +16,7 @@ static int sync_all(MneStore *store)
 {
 	uint64_t seq = store->volume->seq;
 
-	MNE_TRY(mne_blob_barrier(store->volume->blob));
+	MNE_TRY(mne_volume_settle(store->volume));
 	MNE_TRY(mne_kv_barrier(store->volume->kv));
 	store->barrier.seq = seq;
 	store->barrier.count++;

@@ -71,15 +71,17 @@ int mne_commit_apply(MneCommit *commit)
 	MneStore *store = commit->store;
 	MneVolume *volume = store->volume;
 	uint64_t id_limit = volume->id_limit, seq_limit = volume->seq_limit;
+	uint64_t told = volume->told;
 	int err;
 
 	add_live(commit, 1, true);
 	mne_volume_reserve(volume, store->batch);
-	err = mne_kv_apply(volume->kv, store->batch);
+	err = mne_volume_apply(volume, store->batch);
 	if (err < 0) {
 		add_live(commit, -1, false);
 		volume->id_limit = id_limit;
 		volume->seq_limit = seq_limit;
+		volume->told = told;
 		return err;
 	}
 	if (!commit->moves_only)

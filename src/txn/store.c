@@ -183,7 +183,7 @@ MneBlobStore *mne_store_blob(MneStore *store)
 int mne_store_apply_raw(MneStore *store, MneKvBatch *batch)
 {
 	MNE_WITH_LOCK(&store->gate);
-	return mne_kv_apply(store->volume->kv, batch);
+	return mne_volume_apply(store->volume, batch);
 }
 
 bool mne_store_was_unclean(const MneStore *store)

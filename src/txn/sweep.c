@@ -237,7 +237,7 @@ static int remove_if_empty(MneStore *store, uint64_t segment)
 /* The moves must be durable before the old bytes go, although they took no seq. */
 static int sync_moves(MneStore *store)
 {
-	MNE_TRY(mne_blob_barrier(store->volume->blob));
+	MNE_TRY(mne_volume_settle(store->volume));
 	return mne_kv_barrier(store->volume->kv);
 }
 

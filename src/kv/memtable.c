@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * kv/memtable.c - when LevelDB's memtable becomes a table
+ *
+ * A table is durable, and its log deleted, whenever LevelDB likes; what the batches in it
+ * name outside of it must be durable before.  So LevelDB is given a limit that it does not
+ * reach, and is made to switch here, after settling that.  The caller has the right to
+ * write, so no batch comes between.
+ *
+ * Whom we ask for a switch answers when the table is made, so a thread does it, and we
+ * wait for the new log only.
+ */
+#define G_LOG_DOMAIN "mne-kv"
+
+#include "config.h"
+
+#include "kv/memtable.h"
+
+#include <stdatomic.h>
+
+enum {
+	ENTRY = 40, /* bytes of an entry beside key and value */
+	POLL_US = 200,
+	POLL_MAX_US = 5000,
+};
+
+struct MneMemtable {
+	MneWal *wal;
+	const MneKvOutside *outside;
+	size_t limit;
+	size_t bytes; /* at most so many are in it */
+	MneMemtableFlush flush;
+	void *user;
+	GThread *thread;
+	atomic_bool done;
+};
+
+MneMemtable *mne_memtable_new(MneWal *wal, const MneKvOutside *outside, size_t limit,
+			      MneMemtableFlush flush, void *user)
+{
+	MneMemtable *memtable = g_new0(MneMemtable, 1);
+
+	memtable->wal = wal;
+	memtable->outside = outside;
+	memtable->limit = limit;
+	memtable->flush = flush;
+	memtable->user = user;
+	return memtable;
+}
+
+static void join(MneMemtable *memtable)
+{
+	if (memtable->thread)
+		g_thread_join(g_steal_pointer(&memtable->thread));
+}
+
+void mne_memtable_free(MneMemtable *memtable)
+{
+	join(memtable);
+	g_free(memtable);
+}
+
+void mne_memtable_wait(MneMemtable *memtable)
+{
+	join(memtable);
+	memtable->bytes = 0;
+}
+
+static void *run_flush(void *data)
+{
+	MneMemtable *memtable = data;
+
+	memtable->flush(memtable->user);
+	atomic_store(&memtable->done, true);
+	return NULL;
+}
+
+/* Is there a log newer than `before`, when one comes or the thread has given up? */
+static bool wait_for_log(MneMemtable *memtable, uint64_t before)
+{
+	gulong pause = POLL_US;
+	bool done = false;
+
+	while (!done) {
+		done = atomic_load(&memtable->done);
+		if (mne_wal_newest(memtable->wal) > before)
+			return true;
+		g_usleep(pause);
+		pause = MIN(2 * pause, POLL_MAX_US);
+	}
+	return false;
+}
+
+/* A switch that fails is tried again with the next batch: LevelDB may come to its own
+ * limit then, but finds everything settled. */
+static int switch_now(MneMemtable *memtable)
+{
+	uint64_t before;
+
+	join(memtable);
+	MNE_TRY(memtable->outside->settle(memtable->outside->user));
+	before = mne_wal_newest(memtable->wal);
+	atomic_store(&memtable->done, false);
+	memtable->thread = g_thread_new("mne-flush", run_flush, memtable);
+	if (wait_for_log(memtable, before))
+		memtable->bytes = 0;
+	return 0;
+}
+
+int mne_memtable_admit(MneMemtable *memtable, const MneKvBatch *batch)
+{
+	size_t more = mne_kv_batch_bytes(batch) + ENTRY * mne_kv_batch_count(batch);
+
+	if (memtable->bytes > 0 && memtable->bytes + more > memtable->limit)
+		MNE_TRY(switch_now(memtable));
+	memtable->bytes += more;
+	return 0;
+}
