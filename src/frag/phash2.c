@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * frag/map.c - which fragment a name belongs to
+ * frag/phash2.c - Erlang's phash2 of a byte string
  */
 #define G_LOG_DOMAIN "mne-frag"
 
 #include "config.h"
 
-#include "frag/map.h"
+#include "frag/phash2.h"
 
 #define GOLDEN 0x9E3779B9u
 #define BINARY (13u * GOLDEN) /* phash2's constant for the type of byte strings */
@@ -62,21 +62,4 @@ uint32_t mne_phash2(MneSlice bytes)
 		m.c += word(at + 8, left - 8) << 8;
 	mix(&m);
 	return m.c;
-}
-
-static uint32_t round_level(uint32_t n)
-{
-	uint32_t level = 1;
-
-	while (level <= n / 2)
-		level *= 2;
-	return level;
-}
-
-uint32_t mne_frag_of(uint32_t n, uint32_t hash)
-{
-	uint32_t level = round_level(n);
-	uint32_t fragment = hash & (2 * level - 1);
-
-	return fragment >= n ? fragment - level : fragment;
 }
