@@ -16,8 +16,7 @@
  * of range, or a record that would move between fragments which were not named, ends the
  * operation before anything was moved.
  */
-#ifndef MNEFS_FRAG_HASH_H
-#define MNEFS_FRAG_HASH_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -88,6 +87,4 @@ struct mnefs_frag_hash {
 
 #ifdef __cplusplus
 }
-#endif
-
 #endif
