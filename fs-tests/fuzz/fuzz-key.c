@@ -33,6 +33,9 @@ static void build(const MneKeyParts *parts, MneKey *out)
 	case MNE_TAG_CHANGED: mne_key_changed(out, parts->seq, parts->inner); break;
 	case MNE_TAG_ORPHAN: mne_key_orphan(out, parts->table, parts->id); break;
 	case MNE_TAG_SEGMENT: mne_key_segment(out, parts->id); break;
+	case MNE_TAG_TALLY:
+		mne_key_tally(out, parts->table, parts->id, parts->seq);
+		break;
 	}
 }
 

@@ -97,6 +97,39 @@ unsigned keys_of(Fixture *f, MneTag tag)
 	return n;
 }
 
+static void assert_same_cells(const GArray *a, const GArray *b)
+{
+	g_assert_cmpuint(a->len, ==, b->len);
+	for (unsigned i = 0; i < a->len; i++) {
+		const MneTallyCell *x = &g_array_index(a, MneTallyCell, i);
+		const MneTallyCell *y = &g_array_index(b, MneTallyCell, i);
+
+		g_assert_cmpuint(x->table, ==, y->table);
+		g_assert_cmpuint(x->first, ==, y->first);
+		g_assert_cmpuint(x->last, ==, y->last);
+		g_assert_cmpint(x->bytes, ==, y->bytes);
+		g_assert_cmpint(x->images, ==, y->images);
+	}
+}
+
+void assert_tally_right(Fixture *f)
+{
+	g_autoptr(GArray) said =
+		mne_tally_cells(mne_ckpts_tally(mne_store_ckpts(f->store)));
+	g_autoptr(MneTally) stored = mne_tally_new();
+	g_autoptr(GArray) stored_cells = NULL;
+	g_autoptr(GArray) is = NULL;
+	bool counted;
+
+	g_assert_cmpint(mne_store_count_retained(f->store, &is), ==, 0);
+	g_assert_cmpint(mne_tally_load(stored, mne_store_kv(f->store), &counted), ==,
+			0);
+	g_assert_true(counted);
+	stored_cells = mne_tally_cells(stored);
+	assert_same_cells(said, is);
+	assert_same_cells(stored_cells, is);
+}
+
 void assert_live_bytes_right(Fixture *f)
 {
 	const uint8_t first = 0;

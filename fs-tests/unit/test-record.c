@@ -66,6 +66,9 @@ static void build(const MneKeyParts *parts, MneKey *out)
 	case MNE_TAG_CHANGED: mne_key_changed(out, parts->seq, parts->inner); break;
 	case MNE_TAG_ORPHAN: mne_key_orphan(out, parts->table, parts->id); break;
 	case MNE_TAG_SEGMENT: mne_key_segment(out, parts->id); break;
+	case MNE_TAG_TALLY:
+		mne_key_tally(out, parts->table, parts->id, parts->seq);
+		break;
 	}
 }
 
@@ -108,6 +111,9 @@ static void some_key(MneTag tag, MneKey *out)
 		break;
 	case MNE_TAG_ORPHAN: mne_key_orphan(out, some_u32(), some_u64()); break;
 	case MNE_TAG_SEGMENT: mne_key_segment(out, some_u64()); break;
+	case MNE_TAG_TALLY:
+		mne_key_tally(out, some_u32(), some_u64(), some_u64());
+		break;
 	}
 }
 

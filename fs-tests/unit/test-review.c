@@ -493,6 +493,7 @@ static void test_much_is_given_back_in_steps_whatever_is_open(Fixture *f,
 	work_off(f);
 	g_assert_cmpuint(keys_of(f, MNE_TAG_ORPHAN), ==, 2);
 	assert_live_bytes_right(f);
+	assert_tally_right(f);
 	g_assert_cmpint(mne_store_drop(f->store, mne_slice_str("c")), ==, 0);
 	g_assert_cmpint(mne_file_close(held[0], true), ==, 0);
 	work_off(f);
@@ -647,6 +648,7 @@ static void check_what_is_left(Fixture *f)
 	assert_made(mne_store_live(f->store), f, "t", 1, 5000);
 	assert_counters_right(f);
 	assert_live_bytes_right(f);
+	assert_tally_right(f);
 	g_assert_cmpuint(f->store->files->open, ==, 0);
 	g_assert_cmpuint(keys_of(f, MNE_TAG_RETAINED), ==, 0);
 	g_assert_cmpuint(keys_of(f, MNE_TAG_CHANGED), ==, 0);

@@ -437,6 +437,7 @@ static void test_a_segment_with_only_retained_bytes_is_swept_and_they_stay(
 	assert_made(&ckpt->view, f, "kept", 1, size);
 	assert_made(&ckpt->view, f, "dead", 9, size);
 	assert_live_bytes_right(f);
+	assert_tally_right(f);
 }
 
 /* --- attributes -------------------------------------------------------------------- */

@@ -706,6 +706,7 @@ static void check_all(Model *m)
 		check_snapshot(m, m->ckpts[i]);
 	check_counters(m);
 	assert_live_bytes_right(m->f);
+	assert_tally_right(m->f);
 }
 
 /* --- the run ----------------------------------------------------------------------- */

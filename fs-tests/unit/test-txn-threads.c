@@ -347,6 +347,7 @@ static void check_after(World *world)
 	g_assert_cmpuint(stats.reclaim_backlog, ==, 0);
 	assert_counters_right(f);
 	assert_live_bytes_right(f);
+	assert_tally_right(f);
 	g_assert_cmpuint(keys_of(f, MNE_TAG_RETAINED), ==, 0);
 	g_assert_cmpuint(keys_of(f, MNE_TAG_CHANGED), ==, 0);
 	g_assert_cmpuint(keys_of(f, MNE_TAG_ORPHAN), ==, 0);
@@ -354,6 +355,7 @@ static void check_after(World *world)
 	after = digest(world, mne_store_live(f->store));
 	g_assert_cmpstr(before, ==, after);
 	assert_live_bytes_right(f);
+	assert_tally_right(f);
 }
 
 static void test_threads_in(Fixture *f, unsigned n_dirs)

@@ -10,6 +10,7 @@
 #include "config.h"
 
 #include "check/state.h"
+#include "ckpt/tally.h"
 
 /* 0 when the value is good, and then its facts are noted. */
 typedef int (*NoteFunc)(MneCheck *check, const MneKeyParts *parts, MneSlice value);
@@ -216,6 +217,7 @@ static int note_retained(MneCheck *check, const MneKeyParts *parts, MneSlice val
 	case MNE_TAG_RETAINED:
 	case MNE_TAG_CHANGED:
 	case MNE_TAG_ORPHAN:
+	case MNE_TAG_TALLY:
 	case MNE_TAG_SEGMENT: break;
 	}
 	return mne_throw(VALUE_CORRUPT, "this kind of key is never retained");
@@ -240,6 +242,15 @@ static int note_framed(MneCheck *check, const MneKeyParts *parts, MneSlice value
 		&payload);
 }
 
+static int note_tally(MneCheck *check, const MneKeyParts *parts, MneSlice value)
+{
+	int64_t bytes, images;
+
+	(void)check;
+	(void)parts;
+	return mne_tally_decode(value, &bytes, &images);
+}
+
 static int note_changed(MneCheck *check, const MneKeyParts *parts, MneSlice value)
 {
 	(void)check;
@@ -260,6 +271,7 @@ static NoteFunc note_of(MneTag tag)
 	case MNE_TAG_RETAINED: return note_retained;
 	case MNE_TAG_CHANGED: return note_changed;
 	case MNE_TAG_ORPHAN: return note_orphan;
+	case MNE_TAG_TALLY: return note_tally;
 	case MNE_TAG_SEGMENT: return note_framed;
 	}
 	return NULL;

@@ -16,6 +16,7 @@ struct MneCkpts {
 	MneLock lock;
 	MneKv *kv; /* borrowed */
 	MneView *live; /* borrowed */
+	MneTally *tally; /* owned */
 	GPtrArray *all; /* MneCkpt *, ascending by seq; owns a reference each */
 };
 
@@ -26,6 +27,7 @@ MneCkpts *mne_ckpts_new(MneKv *kv, MneView *live)
 	mne_lock_init(&set->lock, MNE_RANK_CKPTS);
 	set->kv = kv;
 	set->live = live;
+	set->tally = mne_tally_new();
 	set->all = g_ptr_array_new_with_free_func((GDestroyNotify)mne_ckpt_unref);
 	return set;
 }
@@ -33,6 +35,7 @@ MneCkpts *mne_ckpts_new(MneKv *kv, MneView *live)
 void mne_ckpts_free(MneCkpts *set)
 {
 	g_ptr_array_unref(set->all);
+	mne_tally_free(set->tally);
 	mne_lock_clear(&set->lock);
 	g_free(set);
 }
@@ -45,6 +48,11 @@ MneView *mne_ckpts_live(MneCkpts *set)
 MneKv *mne_ckpts_kv(MneCkpts *set)
 {
 	return set->kv;
+}
+
+MneTally *mne_ckpts_tally(MneCkpts *set)
+{
+	return set->tally;
 }
 
 static MneCkpt *ckpt_alloc(MneCkpts *set)
@@ -303,6 +311,22 @@ unsigned mne_ckpts_between(MneCkpts *set, uint32_t table, uint64_t first, uint64
 		     mne_ckpt_is_active(ckpt) && mne_ckpt_covers(ckpt, table);
 	}
 	return n;
+}
+
+uint64_t mne_ckpts_first_from(MneCkpts *set, uint32_t table, uint64_t from)
+{
+	MNE_WITH_LOCK(&set->lock);
+	uint64_t first = 0;
+
+	for (guint i = set->all->len; i-- > 0;) {
+		const MneCkpt *ckpt = set->all->pdata[i];
+
+		if (ckpt->seq < from)
+			break;
+		if (mne_ckpt_covers(ckpt, table))
+			first = ckpt->seq;
+	}
+	return first;
 }
 
 void mne_ckpts_add(MneCkpts *set, MneCkpt *ckpt)

@@ -18,12 +18,12 @@
 #include "record/keys.h"
 #include "record/node.h"
 
-void mne_retain(uint64_t newest, MneSlice key, MneSlice now, MneKvBatch *batch)
+bool mne_retain(uint64_t newest, MneSlice key, MneSlice now, MneKvBatch *batch)
 {
 	MneKey at;
 
 	if (newest == 0 || (now.len > 0 && mne_value_seq(now) > newest))
-		return;
+		return false;
 
 	if (now.len > 0) {
 		mne_key_retained(&at, key, newest);
@@ -31,4 +31,5 @@ void mne_retain(uint64_t newest, MneSlice key, MneSlice now, MneKvBatch *batch)
 	}
 	mne_key_changed(&at, newest, key);
 	mne_kv_batch_put(batch, mne_key_slice(&at), MNE_SLICE_EMPTY);
+	return now.len > 0;
 }

@@ -9,5 +9,6 @@
 
 /* key is about to be changed, created or deleted.  newest: seq of the newest checkpoint
  * that covers its table, 0: none.  now: its live value, empty when it has none.
- * Adds to the batch what that checkpoint, and all before it, will need. */
-void mne_retain(uint64_t newest, MneSlice key, MneSlice now, MneKvBatch *batch);
+ * Adds to the batch what that checkpoint, and all before it, will need.  True: `now` is
+ * retained under newest. */
+bool mne_retain(uint64_t newest, MneSlice key, MneSlice now, MneKvBatch *batch);

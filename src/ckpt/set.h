@@ -8,6 +8,7 @@
 #pragma once
 
 #include "ckpt/ckpt.h"
+#include "ckpt/tally.h"
 #include "kv/kv.h"
 
 MneCkpts *mne_ckpts_new(MneKv *kv, MneView *live);
@@ -35,6 +36,10 @@ uint64_t mne_ckpts_newest_before(MneCkpts *set, uint32_t table, uint64_t before)
 /* How many ACTIVE ones that cover table have first <= seq <= last. */
 unsigned mne_ckpts_between(MneCkpts *set, uint32_t table, uint64_t first,
 			   uint64_t last);
+
+/* The oldest one, ACTIVE or DROPPING, that covers table and has a seq >= from; 0: none. */
+uint64_t mne_ckpts_first_from(MneCkpts *set, uint32_t table, uint64_t from);
+MneTally *mne_ckpts_tally(MneCkpts *set);
 
 /* ckpt/past.c */
 void mne_past_view_init(MneCkpt *ckpt, MneView *live);

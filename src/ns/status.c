@@ -10,6 +10,7 @@
 
 #include "ns/status.h"
 
+#include "ckpt/space.h"
 #include "util/log.h"
 
 #include <stddef.h>
@@ -19,6 +20,7 @@ typedef enum { FIGURE_COUNT, FIGURE_BYTES, FIGURE_TOTAL, FIGURE_BOOL } FigureKin
 
 typedef struct {
 	MneStoreStats store;
+	MneHistorySpace history;
 	uint64_t uptime, checkpoints, inodes;
 	bool read_only, unclean;
 } Figures;
@@ -53,6 +55,10 @@ static const struct {
 	  "Bytes of files, in segments." },
 	{ "blob_bytes", FIGURE_BYTES, STORE(blob_bytes), "Size of all segments." },
 	{ "kv_bytes", FIGURE_BYTES, STORE(kv_bytes), "Size of the key-value store." },
+	{ "history_bytes", FIGURE_BYTES, offsetof(Figures, history.bytes),
+	  "Bytes retained for checkpoints." },
+	{ "history_pending_bytes", FIGURE_BYTES, offsetof(Figures, history.pending),
+	  "Bytes of dropped checkpoints that are still to come back." },
 	{ "free_bytes", FIGURE_BYTES, STORE(free_bytes), "Bytes until writes fail." },
 	{ "read_only", FIGURE_BOOL, offsetof(Figures, read_only),
 	  "Mounted read-only." },
@@ -67,6 +73,7 @@ static Figures read_figures(MneNs *ns)
 	Figures now = { .uptime = (uint64_t)MAX(time(NULL) - ns->started, 0) };
 
 	mne_store_stats(ns->store, &now.store);
+	mne_ckpts_history(mne_store_ckpts(ns->store), &now.history);
 	now.checkpoints = mne_ckpts_count(mne_store_ckpts(ns->store));
 	now.inodes = mne_inodes_count(ns->inodes);
 	now.read_only = ns->options.read_only;
@@ -247,7 +254,16 @@ static void add_traits_json(MneCkpt *ckpt, GString *to)
 	add_json_string(to, traits.note);
 }
 
-static void print_checkpoint_json(MneCkpt *ckpt, GString *to)
+static void add_space_json(const MneCkptSpace *space, GString *to)
+{
+	g_string_append_printf(to,
+			       ",\"used\":%" G_GUINT64_FORMAT
+			       ",\"frees\":%" G_GUINT64_FORMAT
+			       ",\"retained\":%" G_GUINT64_FORMAT,
+			       space->used, space->frees, space->used_images);
+}
+
+static void print_checkpoint_json(MneCkpt *ckpt, const MneCkptSpace *space, GString *to)
 {
 	g_autofree char *name = mne_ckpt_name(ckpt);
 	g_autoptr(GPtrArray) tables = tables_of(ckpt);
@@ -265,6 +281,7 @@ static void print_checkpoint_json(MneCkpt *ckpt, GString *to)
 		add_json_string(to, g_ptr_array_index(tables, i));
 	}
 	g_string_append(to, "],\"dropping\":false");
+	add_space_json(space, to);
 	add_traits_json(ckpt, to);
 	g_string_append(to, "}\n");
 }
@@ -272,19 +289,22 @@ static void print_checkpoint_json(MneCkpt *ckpt, GString *to)
 int mne_status_checkpoint_json(MneNs *ns, const char *const *args, GString *to)
 {
 	g_autoptr(MneCkpt) ckpt = NULL;
+	MneCkptSpace space;
 
 	MNE_TRY(mne_ckpts_find(mne_store_ckpts(ns->store), mne_slice_str(args[0]),
 			       &ckpt));
-	print_checkpoint_json(ckpt, to);
+	mne_ckpt_space(ckpt, NULL, &space);
+	print_checkpoint_json(ckpt, &space, to);
 	return 0;
 }
 
 int mne_status_checkpoints_json(MneNs *ns, const char *const *args, GString *to)
 {
 	g_autoptr(GPtrArray) ckpts = mne_ckpts_list(mne_store_ckpts(ns->store));
+	g_autofree MneCkptSpace *spaces = mne_ckpts_spaces(ckpts);
 
 	(void)args;
 	for (unsigned i = 0; i < ckpts->len; i++)
-		print_checkpoint_json(g_ptr_array_index(ckpts, i), to);
+		print_checkpoint_json(g_ptr_array_index(ckpts, i), &spaces[i], to);
 	return 0;
 }

@@ -114,6 +114,14 @@ void mne_key_segment(MneKey *out, uint64_t segment)
 	key_u64(out, segment);
 }
 
+void mne_key_tally(MneKey *out, uint32_t table, uint64_t first, uint64_t last)
+{
+	key_begin(out, MNE_TAG_TALLY);
+	key_u32(out, table);
+	key_u64(out, first);
+	key_u64(out, last);
+}
+
 static MneSlice rest_of(MneReader *reader)
 {
 	return mne_read_bytes(reader, (size_t)(reader->end - reader->at));
@@ -192,6 +200,11 @@ static void parse_rest(MneReader *reader, MneKeyParts *out)
 	case MNE_TAG_CKPT:
 	case MNE_TAG_SEGMENT: out->id = mne_read_be64(reader); break;
 	case MNE_TAG_RETAINED: parse_retained(reader, out); break;
+	case MNE_TAG_TALLY:
+		out->table = mne_read_be32(reader);
+		out->id = mne_read_be64(reader);
+		out->seq = mne_read_be64(reader);
+		break;
 	case MNE_TAG_CHANGED:
 		out->seq = mne_read_be64(reader);
 		parse_inner(reader, rest_of(reader), out);

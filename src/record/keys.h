@@ -31,6 +31,9 @@
 	MNE_KEY(CKPT, 0x30, "checkpoint:64", "name, seq, time, tables covered, state")   \
 	MNE_KEY(RETAINED, 0x31, "key seq:64", "the value as it was")                     \
 	MNE_KEY(CHANGED, 0x32, "seq:64 key", "nothing: the key was touched since seq")   \
+	MNE_KEY(TALLY, 0x36, "table:32 first:64 last:64",                                \
+		"bytes and number of the values retained under last, and seen by the "   \
+		"checkpoints from first on")                                             \
 	MNE_KEY(ORPHAN, 0x40, "table:32 data:64",                                        \
 		"seq: extents nobody names any more")                                    \
 	MNE_KEY(SEGMENT, 0x41, "segment:64", "live bytes")
@@ -67,15 +70,16 @@ void mne_key_retained(MneKey *out, MneSlice key, uint64_t seq);
 void mne_key_changed(MneKey *out, uint64_t seq, MneSlice key);
 void mne_key_orphan(MneKey *out, uint32_t table, uint64_t data);
 void mne_key_segment(MneKey *out, uint64_t segment);
+void mne_key_tally(MneKey *out, uint32_t table, uint64_t first, uint64_t last);
 
 /* Everything a key can say.  The fields its tag does not have are 0. */
 typedef struct {
 	MneTag tag;
 	uint32_t table;
-	uint64_t id; /* dir, record, data, checkpoint or segment */
+	uint64_t id; /* dir, record, data, checkpoint or segment; TALLY: first */
 	uint32_t fragment;
 	uint64_t offset; /* EXTENT */
-	uint64_t seq; /* RETAINED, CHANGED */
+	uint64_t seq; /* RETAINED, CHANGED; TALLY: last */
 	MneSlice name; /* borrowed from the key */
 	MneSlice inner; /* RETAINED, CHANGED: the key inside */
 } MneKeyParts;

@@ -8,7 +8,6 @@
 
 #include "txn/commit.h"
 
-#include "ckpt/retain.h"
 #include "util/coding.h"
 
 int mne_commit_begin(MneStore *store, MneCommit *out)
@@ -29,6 +28,8 @@ int mne_commit_begin(MneStore *store, MneCommit *out)
 void mne_commit_end(MneCommit *commit)
 {
 	g_clear_pointer(&commit->live, g_hash_table_unref);
+	g_clear_pointer(&commit->cells, g_array_unref);
+	g_clear_pointer(&commit->kept, g_hash_table_unref);
 	if (commit->held)
 		mne_unlock(&commit->store->gate);
 	commit->held = false;
@@ -75,6 +76,7 @@ int mne_commit_apply(MneCommit *commit)
 	int err;
 
 	add_live(commit, 1, true);
+	mne_commit_put_tally(commit);
 	mne_volume_reserve(volume, store->batch);
 	err = mne_volume_apply(volume, store->batch);
 	if (err < 0) {
@@ -84,6 +86,7 @@ int mne_commit_apply(MneCommit *commit)
 		volume->told = told;
 		return err;
 	}
+	mne_commit_tallied(commit);
 	if (!commit->moves_only)
 		volume->seq = commit->seq;
 	store->orphans += commit->orphans;
@@ -114,7 +117,7 @@ static int retain_now(MneCommit *commit, MneSlice key, bool makes)
 	if (err < 0 && err != -ENOENT)
 		return err;
 	if (now || makes)
-		mne_retain(newest, key, mne_slice_of(now), store->batch);
+		mne_commit_retain(commit, newest, key, mne_slice_of(now));
 	return 0;
 }
 
@@ -178,7 +181,7 @@ int mne_commit_del_extent(MneCommit *commit, const MneKey *key, MneSlice value,
 	MNE_TRY(mne_value_open(value, &kind, &seq, &payload));
 	MNE_TRY(mne_extent_decode(payload, 0, &extent));
 	if (newest > 0 && seq <= newest)
-		mne_retain(newest, mne_key_slice(key), value, commit->store->batch);
+		mne_commit_retain(commit, newest, mne_key_slice(key), value);
 	else
 		mne_commit_live(commit, extent.ref.segment, -(int64_t)extent.len);
 	mne_kv_batch_del(commit->store->batch, mne_key_slice(key));

@@ -31,6 +31,8 @@ typedef struct {
 	bool held;
 	bool moves_only; /* changes no version: takes no seq */
 	unsigned orphans; /* made by it */
+	GArray *cells; /* MneTallyCell: changes of what is retained; NULL: none */
+	GHashTable *kept; /* set of GBytes: keys whose images it retains; NULL: none */
 } MneCommit;
 
 /* STORE_FAILED after a failed sync; -EROFS on a read-only store. */
@@ -59,6 +61,18 @@ int mne_commit_del_extent(MneCommit *commit, const MneKey *key, MneSlice value,
 /* Keys that no view shows: as they are. */
 void mne_commit_set(MneCommit *commit, const MneKey *key, MneSlice value);
 void mne_commit_unset(MneCommit *commit, const MneKey *key);
+
+/* Retain what stands at key for the checkpoint of seq newest, if it needs it: counted. */
+void mne_commit_retain(MneCommit *commit, uint64_t newest, MneSlice key, MneSlice now);
+/* An image retained under `under` comes (sign 1) or goes (-1) with this commit, by other
+ * ways than the above. */
+void mne_commit_count(MneCommit *commit, MneSlice key, MneSlice image, uint64_t under,
+		      int sign);
+/* The checkpoint leaves the set with this commit. */
+void mne_commit_forget_ckpt(MneCommit *commit, const MneCkpt *ckpt);
+/* For mne_commit_apply(): the counts go into the batch; and into memory, once applied. */
+void mne_commit_put_tally(MneCommit *commit);
+void mne_commit_tallied(MneCommit *commit);
 
 /* Live bytes of a segment change with this commit. */
 void mne_commit_live(MneCommit *commit, uint64_t segment, int64_t delta);

@@ -82,6 +82,11 @@ int mne_reclaim_step(MneStore *store) MNE_CHECKED;
 int mne_orphan_step(MneStore *store) MNE_CHECKED;
 int mne_sweep_step(MneStore *store) MNE_CHECKED;
 
+/* txn/tally.c: read the counts of what is retained; in a store that has none, count. */
+int mne_store_load_tally(MneStore *store) MNE_CHECKED;
+/* Count anew: all cells there are, as of a tally. */
+int mne_store_count_retained(MneStore *store, GArray **out_cells) MNE_CHECKED;
+
 /* Files that were closed but whose commit failed then: try again. */
 int mne_files_commit_closed(MneStore *store) MNE_CHECKED;
 /* Commit files that have been uncommitted for longer than milliseconds; the first failure,

@@ -80,10 +80,12 @@ static int move_image(MneCommit *commit, MneSlice key, uint64_t from, uint64_t t
 		return 0;
 	MNE_TRY(err);
 	mne_commit_unset(commit, &at);
+	mne_commit_count(commit, key, mne_slice_of(image), from, -1);
 	if (to == 0 || mne_value_seq(mne_slice_of(image)) > to)
 		return free_image(commit, key, mne_slice_of(image));
 	mne_key_retained(&at, key, to);
 	mne_commit_set(commit, &at, mne_slice_of(image));
+	mne_commit_count(commit, key, mne_slice_of(image), to, 1);
 	return 0;
 }
 
@@ -143,6 +145,7 @@ int mne_reclaim_step(MneStore *store)
 
 		mne_key_ckpt(&key, ckpt->id);
 		mne_commit_unset(&commit, &key);
+		mne_commit_forget_ckpt(&commit, ckpt);
 	}
 	MNE_TRY(mne_commit_apply(&commit));
 	if (keys->len == 0)

@@ -117,6 +117,7 @@ static int load(MneStore *store)
 	mne_space_init(&store->space, store->volume->path);
 	store->ckpts = mne_ckpts_new(store->volume->kv, &store->live.base);
 	MNE_TRY(mne_ckpts_load(store->ckpts));
+	MNE_TRY(mne_store_load_tally(store));
 	MNE_TRY(load_segments(store));
 	return store->options.read_only ? 0 : make_root(store);
 }

@@ -22,6 +22,7 @@ typedef enum {
 	MNE_RANK_FILE, /* one open file: its uncommitted state */
 	MNE_RANK_FILES, /* the set of open files and of names not yet committed */
 	MNE_RANK_CKPTS, /* the set of checkpoints */
+	MNE_RANK_TALLY, /* what they retain, counted */
 	MNE_RANK_INODE, /* the inode table */
 	MNE_RANK_CREW, /* the tasks of the crew, and who waits in one */
 	MNE_RANK_HANDLE, /* one directory or control handle */
