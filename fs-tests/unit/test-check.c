@@ -306,6 +306,22 @@ static void test_a_flipped_bit_in_a_segment_is_found(Fixture *f, gconstpointer d
 	assert_found(f, "frames");
 }
 
+static void test_a_wrong_count_of_what_is_retained_is_mended(Fixture *f,
+							     gconstpointer data)
+{
+	MneTally *tally = mne_ckpts_tally(mne_store_ckpts(f->store));
+	const MneTallyCell wrong = { f->table, 1, 2, 1000, 3 };
+	g_autoptr(MneKvBatch) batch = mne_kv_batch_new();
+
+	(void)data;
+	mne_tally_put(tally, &wrong, 1, batch);
+	g_assert_cmpint(mne_store_apply_raw(f->store, batch), ==, 0);
+	fixture_reopen(f);
+	assert_mended(f, "tally");
+	fixture_reopen(f);
+	assert_clean(f);
+}
+
 static void add(const char *name, void (*func)(Fixture *, gconstpointer))
 {
 	g_autofree char *path = g_strdup_printf("/check/%s", name);
@@ -328,6 +344,7 @@ int main(int argc, char **argv)
 	add("extents", test_bytes_of_no_file_are_given_to_the_reaper);
 	add("xattr", test_an_attribute_of_no_record_is_removed);
 	add("history", test_what_is_retained_for_no_checkpoint_is_removed);
+	add("tally", test_a_wrong_count_of_what_is_retained_is_mended);
 	add("segments", test_live_bytes_are_counted_again);
 	add("frames", test_a_flipped_bit_in_a_segment_is_found);
 	return g_test_run();

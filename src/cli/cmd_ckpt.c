@@ -228,9 +228,11 @@ static void add_row(MneColumns *table, GHashTable *object, int64_t now)
 {
 	g_autofree char *created = mne_text_ago(now - time_of(object));
 	g_autofree char *seq = mne_text_count(mne_json_number(object, "seq"));
+	g_autofree char *used = mne_text_size(mne_json_number(object, "used"));
+	g_autofree char *frees = mne_text_size(mne_json_number(object, "frees"));
 
-	mne_columns_add(table, mne_json_text(object, "name", "?"), created, seq,
-			tables_of(object), NULL);
+	mne_columns_add(table, mne_json_text(object, "name", "?"), created, seq, used,
+			frees, tables_of(object), NULL);
 }
 
 MneExit mne_cmd_ckpt_list(MneCli *cli)
@@ -253,8 +255,9 @@ MneExit mne_cmd_ckpt_list(MneCli *cli)
 		mne_say_note(cli, "no checkpoints; mnefs ck create NAME makes one");
 		return MNE_EXIT_OK;
 	}
-	table = mne_columns_new(cli, "llrl");
-	mne_columns_add(table, "NAME", "CREATED", "SEQ", "TABLES", NULL);
+	table = mne_columns_new(cli, "llrrrl");
+	mne_columns_add(table, "NAME", "CREATED", "SEQ", "USED", "FREES", "TABLES",
+			NULL);
 	for (char **line = lines; *line; line++) {
 		g_autoptr(GHashTable) object = parse_line(*line);
 
@@ -271,6 +274,9 @@ static void print_checkpoint(const char *root, const char *line)
 	g_autofree char *seq = mne_text_count(mne_json_number(object, "seq"));
 	g_autofree char *made = mne_text_utc(time_of(object));
 	g_autofree char *ago = mne_text_ago(time(NULL) - time_of(object));
+	g_autofree char *used = mne_text_size(mne_json_number(object, "used"));
+	g_autofree char *frees = mne_text_size(mne_json_number(object, "frees"));
+	g_autofree char *retained = mne_text_count(mne_json_number(object, "retained"));
 	const char *name = mne_json_text(object, "name", "?");
 	g_autofree char *path = path_of(root, NULL, name);
 
@@ -278,6 +284,9 @@ static void print_checkpoint(const char *root, const char *line)
 	printf("created  %s (%s)\n", made, ago);
 	printf("seq      %s\n", seq);
 	printf("tables   %s\n", tables_of(object));
+	printf("used     %s of history that it can see, in %s values\n", used,
+	       retained);
+	printf("frees    %s if it alone is dropped\n", frees);
 	printf("cookie   %s\n", mne_json_text(object, "cookie", "-"));
 	printf("path     %s\n", path);
 }

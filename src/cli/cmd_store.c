@@ -75,6 +75,7 @@ static void print_status(const char *root, GHashTable *status)
 	g_autofree char *data = size_of(status, "live_bytes");
 	g_autofree char *seq = count_of(status, "seq");
 	g_autofree char *ckpts = count_of(status, "checkpoints");
+	g_autofree char *history = size_of(status, "history_bytes");
 	g_autofree char *open_files = count_of(status, "open_files");
 	g_autofree char *uncommitted = count_of(status, "uncommitted");
 	uint64_t backlog = mne_json_number(status, "reclaim_backlog");
@@ -85,8 +86,8 @@ static void print_status(const char *root, GHashTable *status)
 	       up);
 	printf("tables %s   records %s   data %s   seq %s\n", tables, records, data,
 	       seq);
-	printf("checkpoints %s   open files %s (%s not committed)\n", ckpts, open_files,
-	       uncommitted);
+	printf("checkpoints %s   history %s   open files %s (%s not committed)\n",
+	       ckpts, history, open_files, uncommitted);
 	if (backlog)
 		printf("reclaiming space of %" G_GUINT64_FORMAT
 		       " dropped checkpoints and files\n",
@@ -116,8 +117,10 @@ MneExit mne_cmd_status(MneCli *cli)
 
 static void print_df_json(GHashTable *status)
 {
-	static const char *const fields[] = { "live_bytes", "blob_bytes", "kv_bytes",
-					      "free_bytes" };
+	static const char *const fields[] = {
+		"live_bytes", "blob_bytes",    "kv_bytes",
+		"free_bytes", "history_bytes", "history_pending_bytes"
+	};
 	g_autoptr(GString) text = g_string_new("{\"store\":");
 
 	mne_json_add_string(text, mne_json_text(status, "store", ""));
@@ -148,6 +151,8 @@ static void print_df(const MneCli *cli, GHashTable *status)
 	add_size(table, "  garbage", blob > live ? blob - live : 0,
 		 "swept in the background");
 	add_size(table, "  keys", kv, "names, small files, attributes, history");
+	add_size(table, "history", mne_json_number(status, "history_bytes"),
+		 "of data and keys: kept for checkpoints only");
 	add_size(table, "free", mne_json_number(status, "free_bytes"),
 		 "until writes fail with ENOSPC");
 	mne_columns_print(table);

@@ -136,8 +136,9 @@ void mne_op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync,
 
 void mne_op_statfs(fuse_req_t req, fuse_ino_t ino)
 {
+	MneMount *mount = mne_mount_of(req);
 	struct statvfs status;
-	int err = mne_store_statvfs(mne_mount_of(req)->store, &status);
+	int err = mne_ns_statfs(mount->ns, mne_mount_inode(mount, ino), &status);
 
 	if (err < 0)
 		mne_reply_err(req, "statfs", ino, err);

@@ -114,6 +114,9 @@ int mne_ns_getxattr(MneNs *ns, MneInode *inode, MneSlice name, GBytes **out_valu
 /* Names, each followed by a NUL, are appended to out. */
 int mne_ns_listxattr(MneNs *ns, MneInode *inode, GByteArray *out) MNE_CHECKED;
 
+/* ns/statfs.c: of the store; inside `.checkpoints`, of the history. */
+int mne_ns_statfs(MneNs *ns, const MneInode *inode, struct statvfs *out) MNE_CHECKED;
+
 /* ns/ckpts.c: the `.checkpoints` directories.  dir is the identity of one. */
 int mne_ckpts_dir_lookup(MneNs *ns, const MneIdentity *dir, MneSlice name,
 			 MneFound *out) MNE_CHECKED;

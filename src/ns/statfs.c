@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ns/statfs.c - what df says: one row for the store, one for the history in it
+ *
+ * statfs(2) is asked of a file, so `df MNT MNT/.checkpoints` asks twice, and is told
+ * how much the checkpoints keep, and how much more they may.
+ */
+#define G_LOG_DOMAIN "mne-ns"
+
+#include "config.h"
+
+#include "ckpt/space.h"
+#include "ns/ns.h"
+
+static void show_history(MneNs *ns, struct statvfs *io)
+{
+	MneHistorySpace history;
+	uint64_t used, room;
+
+	mne_ckpts_history(mne_store_ckpts(ns->store), &history);
+	used = (history.bytes + history.pending + io->f_frsize - 1) / io->f_frsize;
+	room = io->f_bavail;
+	io->f_blocks = used + room;
+	io->f_bfree = io->f_bavail = room;
+}
+
+int mne_ns_statfs(MneNs *ns, const MneInode *inode, struct statvfs *out)
+{
+	MneIdentity identity = mne_inode_identity(inode);
+
+	MNE_TRY(mne_store_statvfs(ns->store, out));
+	switch (identity.object) {
+	case MNE_OBJECT_CKPTS:
+	case MNE_OBJECT_PAST: show_history(ns, out); break;
+	case MNE_OBJECT_LIVE:
+	case MNE_OBJECT_CTL: break;
+	}
+	return 0;
+}
