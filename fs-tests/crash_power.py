@@ -103,8 +103,9 @@ class Load:
                 self.mark(f"ack {number}")
 
     def is_committed(self, m):
+        """The kernel tells of a close after close(2) has returned."""
         status = (m.path / ".mnefs/status").read_text().splitlines()
-        return "uncommitted 0" in status
+        return "uncommitted 0" in status and "open_files 0" in status
 
     def bytes(self):
         size = self.random.choice(SIZES)
@@ -271,13 +272,26 @@ def verify(m, states, least, most):
     for number in range(min(most, len(states) - 1), least - 1, -1):
         if found == states[number]:
             return number
-    nearest = states[least]
-    for name in sorted(set(found[0]) | set(nearest[0])):
-        have, want = found[0].get(name), nearest[0].get(name)
-        if have != want:
-            print(name, have and (len(have), have[:20]), want and (len(want), want[:20]))
-    print("checkpoints", sorted(found[1]), sorted(nearest[1]))
-    raise AssertionError(f"no state between {least} and {most}")
+    number = min(range(len(states)), key=lambda n: len(differences(found, states[n])))
+    wrong = "; ".join(differences(found, states[number]))
+    raise AssertionError(
+        f"no state between {least} and {most}; it is {number}, but for {wrong}"
+    )
+
+
+def differences(found, wanted):
+    def short(files, name):
+        return f"{len(files[name])} bytes {files[name][:8]}" if name in files else "none"
+
+    def between(what, have, want):
+        for name in sorted(set(have) | set(want)):
+            if have.get(name) != want.get(name):
+                yield f"{what}{name}: {short(have, name)}, not {short(want, name)}"
+
+    wrong = list(between("", found[0], wanted[0]))
+    for name in sorted(set(found[1]) | set(wanted[1])):
+        wrong += between(f"{name}/", found[1].get(name, {}), wanted[1].get(name, {}))
+    return wrong
 
 
 def examine(disk, rng, states, tmp_path, make_mount, cli):
@@ -326,7 +340,7 @@ def test_after_any_loss_of_power_the_store_is_a_prefix_that_holds_what_was_fsync
             continue
         try:
             behind.append(examine(disk, rng, states, tmp_path, make_mount, cli))
-        except (AssertionError, harness.MountFailed) as error:
+        except (AssertionError, OSError, harness.MountFailed) as error:
             kept = tmp_path / "kept"
             shutil.rmtree(kept, ignore_errors=True)
             disk.lose_power(random.Random(f"{seed}/{n}"), kept)

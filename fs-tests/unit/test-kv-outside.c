@@ -367,6 +367,60 @@ static void test_a_current_of_before_is_brought_up_to_date(
 	assert_numbers(f, 500);
 }
 
+static void keep(const char *path)
+{
+	g_autofree char *kept = g_strconcat(path, ".kept", NULL);
+
+	g_assert_cmpint(link(path, kept), ==, 0);
+}
+
+static void restore(const char *path)
+{
+	g_autofree char *kept = g_strconcat(path, ".kept", NULL);
+
+	g_assert_cmpint(g_rename(kept, path), ==, 0);
+}
+
+static void copy(const char *from, const char *ending)
+{
+	g_autofree char *to = g_strconcat(from, ending, NULL);
+	g_autofree char *text = NULL;
+	gsize len;
+
+	g_assert_true(g_file_get_contents(from, &text, &len, NULL));
+	g_assert_true(g_file_set_contents(to, text, (gssize)len, NULL));
+}
+
+/* The old manifest came back from the dead, its log did not. */
+static void test_a_current_whose_log_is_gone_is_brought_up_to_date(
+	Fixture *f, gconstpointer data G_GNUC_UNUSED)
+{
+	g_autofree char *current = NULL;
+	g_autofree char *manifest = NULL;
+
+	make_tables(f);
+	current = file_of(f, "CURRENT", "");
+	manifest = file_of(f, "MANIFEST", "");
+	copy(current, ".kept");
+	copy(manifest, ".kept");
+	assert_numbers(f, 500);
+	restore(current);
+	restore(manifest);
+	assert_numbers(f, 500);
+}
+
+static void test_a_log_that_is_lost_is_corruption(Fixture *f,
+						  gconstpointer data G_GNUC_UNUSED)
+{
+	g_autofree char *log = NULL;
+	MneKv *kv = NULL;
+
+	make_tables(f);
+	log = file_of(f, "", ".log");
+	g_assert_cmpint(g_unlink(log), ==, 0);
+	g_assert_cmpint(try_open(f, &kv), ==, -MNE_E_KV_CORRUPT);
+}
+
 /* Five bytes, whose checksum is wrong. */
 static void append_record(const char *path)
 {
@@ -389,20 +443,6 @@ static void test_an_edit_that_did_not_come_to_the_disk_is_cut_off(
 	append_record(manifest);
 	assert_numbers(f, 500);
 	g_assert_cmpuint(count_of(f, ".lost"), ==, 1);
-}
-
-static void keep(const char *path)
-{
-	g_autofree char *kept = g_strconcat(path, ".kept", NULL);
-
-	g_assert_cmpint(link(path, kept), ==, 0);
-}
-
-static void restore(const char *path)
-{
-	g_autofree char *kept = g_strconcat(path, ".kept", NULL);
-
-	g_assert_cmpint(g_rename(kept, path), ==, 0);
 }
 
 /* The log that a table was made from, and the table. */
@@ -470,6 +510,8 @@ int main(int argc, char **argv)
 	TEST(what_cannot_be_settled_stays_in_its_log);
 	TEST(a_lost_current_is_made_anew);
 	TEST(a_current_of_before_is_brought_up_to_date);
+	TEST(a_current_whose_log_is_gone_is_brought_up_to_date);
+	TEST(a_log_that_is_lost_is_corruption);
 	TEST(an_edit_that_did_not_come_to_the_disk_is_cut_off);
 	TEST(a_table_whose_name_did_not_come_to_the_disk_is_made_again);
 	TEST(a_table_that_is_lost_is_corruption);

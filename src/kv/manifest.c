@@ -10,7 +10,8 @@
  * stays as it is: something of an older version is gone by then.
  *
  * In the same way CURRENT may still name the manifest of the opening before, which is
- * deleted already.
+ * deleted already, or whose log is: LevelDB renames CURRENT and deletes them without a
+ * sync between.
  */
 #define G_LOG_DOMAIN "mne-kv"
 
@@ -169,26 +170,52 @@ static int point_to(const char *path, const char *name)
 {
 	g_autofree char *line = g_strdup_printf("%s\n", name);
 
-	g_warning("%s/CURRENT names no manifest: it was %s", path, name);
+	g_warning("%s/CURRENT names no whole manifest: %s is one", path, name);
 	return put_contents(path, "CURRENT", mne_slice_str(line));
+}
+
+/* The manifest to go by: what CURRENT names, unless that lacks something and another does
+ * not; NULL: none. */
+static GBytes *choose(const char *path, char **out_name)
+{
+	g_autofree char *name = current_of(path);
+	g_autoptr(GBytes) manifest = name ? contents_of(path, name) : NULL;
+	g_autofree char *better = NULL;
+
+	if (!manifest || usable(path, mne_slice_of(manifest), true) == 0)
+		better = find_manifest(path);
+	if (better && point_to(path, better) == 0) {
+		g_clear_pointer(&manifest, g_bytes_unref);
+		manifest = contents_of(path, better);
+		g_free(name);
+		name = g_steal_pointer(&better);
+	}
+	*out_name = g_steal_pointer(&name);
+	return g_steal_pointer(&manifest);
+}
+
+/* LevelDB would take a log that is missing for one that is empty. */
+static int require_log(const char *path, MneSlice manifest)
+{
+	g_auto(MneManifest) version = { 0 };
+
+	if (!mne_manifest_read(manifest, &version) ||
+	    has_file(path, version.oldest_log, "log"))
+		return 0;
+	return mne_throw(KV_CORRUPT, "%s: log %06" G_GINT64_MODIFIER "u is missing",
+			 path, version.oldest_log);
 }
 
 int mne_manifest_mend(const char *path)
 {
-	g_autofree char *name = current_of(path);
-	g_autoptr(GBytes) manifest = name ? contents_of(path, name) : NULL;
-	size_t whole;
+	g_autofree char *name = NULL;
+	g_autoptr(GBytes) manifest = choose(path, &name);
+	MneSlice bytes = mne_slice_of(manifest);
+	size_t whole = manifest ? usable(path, bytes, false) : 0;
 
-	if (!manifest) {
-		g_free(name);
-		name = find_manifest(path);
-		if (!name)
-			return 0;
-		MNE_TRY(point_to(path, name));
-		manifest = contents_of(path, name);
-	}
-	whole = usable(path, mne_slice_of(manifest), false);
-	if (whole == 0 || whole == mne_slice_of(manifest).len)
-		return 0;
-	return cut_manifest(path, name, mne_slice_of(manifest), whole);
+	if (whole > 0 && whole < bytes.len)
+		MNE_TRY(cut_manifest(path, name, bytes, whole));
+	else
+		whole = bytes.len;
+	return require_log(path, mne_slice(bytes.data, whole));
 }

@@ -8,6 +8,7 @@
 
 #include "util/error.h"
 
-/* Before LevelDB opens path: make CURRENT name a manifest that reads and whose tables are
- * all there, if there is one that lacks nothing.  Otherwise nothing is changed. */
+/* Before LevelDB opens path: make CURRENT name a manifest that reads and whose tables and
+ * log are all there, if there is one.  Otherwise nothing is changed; -KV_CORRUPT when the
+ * log is missing. */
 int mne_manifest_mend(const char *path) MNE_CHECKED;
