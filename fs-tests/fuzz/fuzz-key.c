@@ -22,6 +22,9 @@ static void build(const MneKeyParts *parts, MneKey *out)
 		mne_key_node(out, parts->table, parts->id, parts->name);
 		break;
 	case MNE_TAG_INODE: mne_key_inode(out, parts->table, parts->id); break;
+	case MNE_TAG_NAME:
+		mne_key_name(out, parts->table, parts->id, parts->dir, parts->name);
+		break;
 	case MNE_TAG_EXTENT:
 		mne_key_extent(out, parts->table, parts->id, parts->offset);
 		break;
@@ -41,8 +44,8 @@ static void build(const MneKeyParts *parts, MneKey *out)
 
 static bool is_data(MneTag tag)
 {
-	return tag == MNE_TAG_NODE || tag == MNE_TAG_INODE || tag == MNE_TAG_EXTENT ||
-	       tag == MNE_TAG_XATTR;
+	return tag == MNE_TAG_NODE || tag == MNE_TAG_INODE || tag == MNE_TAG_NAME ||
+	       tag == MNE_TAG_EXTENT || tag == MNE_TAG_XATTR;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -41,6 +41,9 @@ static void some_data_key(MneKey *out)
 	case 1: mne_key_node(out, some_u32(), some_u64(), some_name()); break;
 	case 2: mne_key_inode(out, some_u32(), some_u64()); break;
 	case 3: mne_key_extent(out, some_u32(), some_u64(), some_u64()); break;
+	case 4:
+		mne_key_name(out, some_u32(), some_u64(), some_u64(), some_name());
+		break;
 	default: mne_key_xattr(out, some_u32(), some_u64(), some_name()); break;
 	}
 }
@@ -55,6 +58,9 @@ static void build(const MneKeyParts *parts, MneKey *out)
 		mne_key_node(out, parts->table, parts->id, parts->name);
 		break;
 	case MNE_TAG_INODE: mne_key_inode(out, parts->table, parts->id); break;
+	case MNE_TAG_NAME:
+		mne_key_name(out, parts->table, parts->id, parts->dir, parts->name);
+		break;
 	case MNE_TAG_EXTENT:
 		mne_key_extent(out, parts->table, parts->id, parts->offset);
 		break;
@@ -96,6 +102,9 @@ static void some_key(MneTag tag, MneKey *out)
 							 : MNE_SLICE_EMPTY);
 		break;
 	case MNE_TAG_INODE: mne_key_inode(out, some_u32(), some_u64()); break;
+	case MNE_TAG_NAME:
+		mne_key_name(out, some_u32(), some_u64(), some_u64(), some_name());
+		break;
 	case MNE_TAG_EXTENT:
 		mne_key_extent(out, some_u32(), some_u64(), some_u64());
 		break;

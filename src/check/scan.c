@@ -147,6 +147,19 @@ static int note_inode(MneCheck *check, const MneKeyParts *parts, MneSlice value)
 	return 0;
 }
 
+static int note_name(MneCheck *check, const MneKeyParts *parts, MneSlice value)
+{
+	MneKind kind;
+	uint64_t rec;
+	uint32_t mode;
+
+	(void)check;
+	MNE_TRY(mne_ref_decode(value, &kind, &rec, &mode));
+	if (kind != MNE_KIND_LINK || rec != parts->id)
+		return mne_throw(VALUE_CORRUPT, "it names another file");
+	return 0;
+}
+
 static int note_extent(MneCheck *check, const MneKeyParts *parts, MneSlice value)
 {
 	MneExtent extent;
@@ -209,7 +222,8 @@ static int note_retained(MneCheck *check, const MneKeyParts *parts, MneSlice val
 			keep_table(check, &schema, inner.name, false);
 		return 0;
 	case MNE_TAG_NODE:
-	case MNE_TAG_INODE: return note_retained_node(check, &inner, value);
+	case MNE_TAG_INODE:
+	case MNE_TAG_NAME: return note_retained_node(check, &inner, value);
 	case MNE_TAG_EXTENT: return note_extent(check, &inner, value);
 	case MNE_TAG_XATTR: return note_xattr(check, &inner, value);
 	case MNE_TAG_SUPER:
@@ -265,6 +279,7 @@ static NoteFunc note_of(MneTag tag)
 	case MNE_TAG_TABLE: return note_table;
 	case MNE_TAG_NODE: return note_node;
 	case MNE_TAG_INODE: return note_inode;
+	case MNE_TAG_NAME: return note_name;
 	case MNE_TAG_EXTENT: return note_extent;
 	case MNE_TAG_XATTR: return note_xattr;
 	case MNE_TAG_CKPT: return note_ckpt;

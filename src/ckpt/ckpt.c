@@ -329,6 +329,20 @@ uint64_t mne_ckpts_first_from(MneCkpts *set, uint32_t table, uint64_t from)
 	return first;
 }
 
+GArray *mne_ckpts_seqs(MneCkpts *set, uint64_t first, uint64_t end)
+{
+	GArray *seqs = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+
+	MNE_WITH_LOCK(&set->lock);
+	for (guint i = 0; i < set->all->len; i++) {
+		uint64_t seq = ((MneCkpt *)set->all->pdata[i])->seq;
+
+		if (seq >= first && seq < end)
+			g_array_append_val(seqs, seq);
+	}
+	return seqs;
+}
+
 void mne_ckpts_add(MneCkpts *set, MneCkpt *ckpt)
 {
 	MNE_WITH_LOCK(&set->lock);

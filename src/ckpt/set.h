@@ -40,6 +40,8 @@ unsigned mne_ckpts_between(MneCkpts *set, uint32_t table, uint64_t first,
 /* The oldest one, ACTIVE or DROPPING, that covers table and has a seq >= from; 0: none. */
 uint64_t mne_ckpts_first_from(MneCkpts *set, uint32_t table, uint64_t from);
 MneTally *mne_ckpts_tally(MneCkpts *set);
+/* Seqs of all, the DROPPING ones too, with first <= seq < end, ascending: uint64_t. */
+GArray *mne_ckpts_seqs(MneCkpts *set, uint64_t first, uint64_t end);
 
 /* ckpt/past.c */
 void mne_past_view_init(MneCkpt *ckpt, MneView *live);

@@ -65,6 +65,16 @@ void mne_key_inode(MneKey *out, uint32_t table, uint64_t record)
 	key_u64(out, record);
 }
 
+void mne_key_name(MneKey *out, uint32_t table, uint64_t record, uint64_t dir,
+		  MneSlice name)
+{
+	key_begin(out, MNE_TAG_NAME);
+	key_u32(out, table);
+	key_u64(out, record);
+	key_u64(out, dir);
+	key_bytes(out, name);
+}
+
 void mne_key_extent(MneKey *out, uint32_t table, uint64_t data, uint64_t offset)
 {
 	key_begin(out, MNE_TAG_EXTENT);
@@ -130,7 +140,7 @@ static MneSlice rest_of(MneReader *reader)
 static bool is_data_tag(uint8_t tag)
 {
 	return tag == MNE_TAG_TABLE || tag == MNE_TAG_NODE || tag == MNE_TAG_INODE ||
-	       tag == MNE_TAG_EXTENT || tag == MNE_TAG_XATTR;
+	       tag == MNE_TAG_NAME || tag == MNE_TAG_EXTENT || tag == MNE_TAG_XATTR;
 }
 
 /* The key inside a RETAINED or CHANGED key must itself be one of a view. */
@@ -186,6 +196,12 @@ static void parse_rest(MneReader *reader, MneKeyParts *out)
 	case MNE_TAG_ORPHAN:
 		out->table = mne_read_be32(reader);
 		out->id = mne_read_be64(reader);
+		break;
+	case MNE_TAG_NAME:
+		out->table = mne_read_be32(reader);
+		out->id = mne_read_be64(reader);
+		out->dir = mne_read_be64(reader);
+		parse_name(reader, out, 1);
 		break;
 	case MNE_TAG_EXTENT:
 		out->table = mne_read_be32(reader);

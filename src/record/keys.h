@@ -25,6 +25,9 @@
 		"the inode; of a subdirectory or a hard-linked file a reference to it; " \
 		"with an empty name the directory's own inode")                          \
 	MNE_KEY(INODE, 0x21, "table:32 record:64", "the inode of a hard-linked file")    \
+	MNE_KEY(NAME, 0x22, "table:32 record:64 dir:64 name",                            \
+		"the same as the NODE key of that name, which leads to a hard-linked "   \
+		"file: how its names are found")                                         \
 	MNE_KEY(EXTENT, 0x23, "table:32 data:64 offset:64",                              \
 		"segment, place, length and checksum of a piece of a file")              \
 	MNE_KEY(XATTR, 0x24, "table:32 record:64 name", "a big extended attribute")      \
@@ -63,6 +66,8 @@ void mne_key_super(MneKey *out);
 void mne_key_table(MneKey *out, MneSlice name);
 void mne_key_node(MneKey *out, uint32_t table, uint64_t dir, MneSlice name);
 void mne_key_inode(MneKey *out, uint32_t table, uint64_t record);
+void mne_key_name(MneKey *out, uint32_t table, uint64_t record, uint64_t dir,
+		  MneSlice name);
 void mne_key_extent(MneKey *out, uint32_t table, uint64_t data, uint64_t offset);
 void mne_key_xattr(MneKey *out, uint32_t table, uint64_t record, MneSlice name);
 void mne_key_ckpt(MneKey *out, uint64_t checkpoint);
@@ -80,6 +85,7 @@ typedef struct {
 	uint32_t fragment;
 	uint64_t offset; /* EXTENT */
 	uint64_t seq; /* RETAINED, CHANGED; TALLY: last */
+	uint64_t dir; /* NAME */
 	MneSlice name; /* borrowed from the key */
 	MneSlice inner; /* RETAINED, CHANGED: the key inside */
 } MneKeyParts;

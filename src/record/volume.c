@@ -33,7 +33,7 @@
 #define RESERVE  (UINT64_C(1) << 20)
 
 typedef struct {
-	uint64_t cookie, next_id, seq;
+	uint64_t features, cookie, next_id, seq;
 	uint32_t next_table;
 	bool clean;
 	uint64_t behind; /* batches before this one whose blobs may not be durable */
@@ -45,7 +45,7 @@ static GBytes *super_encode(const Super *super)
 
 	mne_value_begin(to, MNE_KIND_SUPER, super->seq);
 	mne_add_varint(to, MNE_FORMAT_VERSION);
-	mne_add_varint(to, 0); /* feature bits */
+	mne_add_varint(to, super->features);
 	mne_add_be64(to, super->cookie);
 	mne_add_varint(to, super->next_id);
 	mne_add_varint(to, super->next_table);
@@ -60,12 +60,12 @@ static int super_decode(MneSlice value, Super *out)
 	MneSlice payload;
 	MneReader reader;
 	MneKind kind;
-	uint64_t format, features;
+	uint64_t format;
 
 	MNE_TRY(mne_value_open(value, &kind, &out->seq, &payload));
 	reader = mne_reader(payload);
 	format = mne_read_varint(&reader);
-	features = mne_read_varint(&reader);
+	out->features = mne_read_varint(&reader);
 	out->cookie = mne_read_be64(&reader);
 	out->next_id = mne_read_varint(&reader);
 	out->next_table = (uint32_t)mne_read_varint(&reader);
@@ -73,9 +73,12 @@ static int super_decode(MneSlice value, Super *out)
 	out->behind = reader.at < reader.end ? mne_read_varint(&reader) : UINT64_MAX;
 	if (kind != MNE_KIND_SUPER || reader.failed)
 		return mne_throw(VALUE_CORRUPT, "the super record does not decode");
-	if (format > MNE_FORMAT_VERSION || features != 0)
-		return mne_throw(STORE_NEWER, "the store has format %u, this is for %u",
-				 (unsigned)format, MNE_FORMAT_VERSION);
+	if (format > MNE_FORMAT_VERSION || (out->features & ~MNE_FEATURES_KNOWN) != 0)
+		return mne_throw(STORE_NEWER,
+				 "the store has format %u and features 0x%x, this "
+				 "mnefs knows %u and 0x%x",
+				 (unsigned)format, (unsigned)out->features,
+				 MNE_FORMAT_VERSION, (unsigned)MNE_FEATURES_KNOWN);
 	return 0;
 }
 
@@ -303,7 +306,8 @@ static Super super_of(const MneVolume *volume, bool clean)
 {
 	uint64_t ahead = clean ? 0 : RESERVE;
 
-	return (Super){ .cookie = volume->cookie,
+	return (Super){ .features = volume->features,
+			.cookie = volume->cookie,
 			.next_id = volume->next_id + ahead,
 			.seq = volume->seq + ahead,
 			.next_table = volume->next_table,
@@ -354,6 +358,7 @@ static int load_super(MneVolume *volume)
 				 volume->path);
 	MNE_TRY(err);
 	MNE_TRY(super_decode(mne_slice_of(value), &super));
+	volume->features = super.features;
 	volume->cookie = super.cookie;
 	volume->next_id = super.next_id;
 	volume->next_table = super.next_table;
@@ -370,6 +375,7 @@ static int make_store(MneVolume *volume, const MneVolumeOptions *options)
 	MNE_TRY(take_lock(volume));
 	MNE_TRY(open_engines(volume, options, true));
 	volume->cookie = ((uint64_t)g_random_int() << 32) | g_random_int();
+	volume->features = MNE_FEATURES_KNOWN;
 	volume->next_id = FIRST_ID;
 	volume->next_table = 1;
 	volume->seq = 1;
@@ -445,6 +451,12 @@ void mne_volume_close(MneVolume *volume, bool dirty)
 	    (mne_volume_settle(volume) < 0 || apply_super(volume, true) < 0))
 		g_warning("the store could not be marked clean");
 	volume_free(volume);
+}
+
+int mne_volume_add_feature(MneVolume *volume, uint64_t feature)
+{
+	volume->features |= feature;
+	return apply_super(volume, false);
 }
 
 uint64_t mne_volume_new_id(MneVolume *volume)

@@ -22,6 +22,13 @@
 
 #define MNE_FORMAT_VERSION 1u
 
+/* Feature bits of a store, in SUPER.  On disk: never renumber.  An mnefs that does not know
+ * one of them refuses the store. */
+enum {
+	MNE_FEATURE_NAMES = 1, /* every name of a hard-linked file has a NAME key */
+};
+#define MNE_FEATURES_KNOWN ((uint64_t)MNE_FEATURE_NAMES)
+
 typedef struct {
 	char *path;
 	MneKv *kv;
@@ -30,6 +37,7 @@ typedef struct {
 	bool read_only;
 	bool unclean; /* the last stop was not a close */
 	uint64_t cookie; /* of the store: random, for life */
+	uint64_t features; /* MNE_FEATURE_ bits */
 	atomic_uint_fast64_t next_id;
 	_Atomic uint64_t seq; /* of the last commit */
 	uint64_t id_limit, seq_limit; /* reserved in SUPER */
@@ -52,6 +60,9 @@ int mne_volume_open(const char *path, const MneVolumeOptions *options,
 
 /* Durable and marked clean, unless `dirty`. */
 void mne_volume_close(MneVolume *volume, bool dirty);
+
+/* From now on the store has this feature; durable on return. */
+int mne_volume_add_feature(MneVolume *volume, uint64_t feature) MNE_CHECKED;
 
 /* A new record, data or version id: never 0, never used before, below 2^52. */
 uint64_t mne_volume_new_id(MneVolume *volume);

@@ -148,12 +148,39 @@ int mne_commit_node(MneCommit *commit, const MneKey *key, MneNode *node)
 	return mne_commit_put(commit, key, mne_slice_of(value));
 }
 
+/* The NAME key beside the NODE key of a name. */
+static int name_key(const MneKey *entry, uint64_t rec, MneKey *out)
+{
+	MneKeyParts parts;
+
+	MNE_TRY(mne_key_parse(mne_key_slice(entry), &parts));
+	mne_key_name(out, parts.table, rec, parts.id, parts.name);
+	return 0;
+}
+
 int mne_commit_ref(MneCommit *commit, const MneKey *key, MneKind kind, uint64_t rec,
 		   uint32_t mode)
 {
 	g_autoptr(GBytes) value = mne_ref_encode(kind, commit->seq, rec, mode);
+	MneKey name;
 
+	if (kind == MNE_KIND_LINK) {
+		MNE_TRY(name_key(key, rec, &name));
+		MNE_TRY(mne_commit_put(commit, &name, mne_slice_of(value)));
+	}
 	return mne_commit_put(commit, key, mne_slice_of(value));
+}
+
+int mne_commit_del_entry(MneCommit *commit, const MneKey *key, MneKind kind,
+			 uint64_t rec)
+{
+	MneKey name;
+
+	if (kind == MNE_KIND_LINK) {
+		MNE_TRY(name_key(key, rec, &name));
+		MNE_TRY(mne_commit_del(commit, &name));
+	}
+	return mne_commit_del(commit, key);
 }
 
 int mne_commit_extent(MneCommit *commit, uint32_t table, uint64_t data,

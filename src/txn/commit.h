@@ -49,9 +49,12 @@ int mne_commit_del(MneCommit *commit, const MneKey *key) MNE_CHECKED;
 
 /* An inode: stamps node->seq, and gives a new version id if a checkpoint holds the old. */
 int mne_commit_node(MneCommit *commit, const MneKey *key, MneNode *node) MNE_CHECKED;
-/* A directory entry that only refers. */
+/* A directory entry that only refers; of a hard link its NAME key, too. */
 int mne_commit_ref(MneCommit *commit, const MneKey *key, MneKind kind, uint64_t rec,
 		   uint32_t mode) MNE_CHECKED;
+/* Take away a directory entry, as it was put: kind and rec tell what it is. */
+int mne_commit_del_entry(MneCommit *commit, const MneKey *key, MneKind kind,
+			 uint64_t rec) MNE_CHECKED;
 int mne_commit_extent(MneCommit *commit, uint32_t table, uint64_t data,
 		      const MneExtent *extent) MNE_CHECKED;
 /* Delete a live extent whose value is given: retained or its bytes given up. */

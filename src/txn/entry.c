@@ -74,7 +74,7 @@ int mne_entry_remove(MneCommit *commit, const MneSpot *spot, MneEntryState *entr
 	MneKey key;
 
 	mne_key_node(&key, spot->table, spot->dir, spot->name);
-	MNE_TRY(mne_commit_del(commit, &key));
+	MNE_TRY(mne_commit_del_entry(commit, &key, entry->kind, node->rec));
 	if (entry->kind != MNE_KIND_LINK || node->nlink <= 1)
 		return remove_inode(commit, spot, entry);
 

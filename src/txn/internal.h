@@ -73,6 +73,9 @@ int mne_store_apply_raw(MneStore *store, MneKvBatch *batch) MNE_CHECKED;
 void mne_store_wake(MneStore *store);
 void mne_store_notify(MneStore *store, uint64_t rec);
 
+/* txn/linknames.c: what an older mnefs left out. */
+int mne_store_add_names(MneStore *store) MNE_CHECKED;
+
 /* txn/work.c */
 void mne_worker_start(MneStore *store);
 void mne_worker_stop(MneStore *store);

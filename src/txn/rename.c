@@ -152,20 +152,27 @@ static void bump(Rename *r)
 		mne_store_notify(r->store, node->rec);
 }
 
-static int build(Rename *r, MneCommit *commit)
+static int take_away(MneCommit *commit, const MneSpot *spot, const MneEntryState *entry)
 {
 	MneKey key;
 
+	mne_key_node(&key, spot->table, spot->dir, spot->name);
+	return mne_commit_del_entry(commit, &key, entry->kind, entry->node.rec);
+}
+
+static int build(Rename *r, MneCommit *commit)
+{
 	MNE_TRY(touch_dirs(r, commit));
 	if (is_exchange(r)) {
+		MNE_TRY(take_away(commit, r->from, &r->source));
+		MNE_TRY(take_away(commit, r->to, &r->target));
 		MNE_TRY(mne_entry_move(commit, &r->source, r->to));
 		return mne_entry_move(commit, &r->target, r->from);
 	}
 	if (r->target.found)
 		MNE_TRY(mne_entry_remove(commit, r->to, &r->target));
 	bump(r);
-	mne_key_node(&key, r->from->table, r->from->dir, r->from->name);
-	MNE_TRY(mne_commit_del(commit, &key));
+	MNE_TRY(take_away(commit, r->from, &r->source));
 	return mne_entry_move(commit, &r->source, r->to);
 }
 

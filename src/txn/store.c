@@ -119,7 +119,10 @@ static int load(MneStore *store)
 	MNE_TRY(mne_ckpts_load(store->ckpts));
 	MNE_TRY(mne_store_load_tally(store));
 	MNE_TRY(load_segments(store));
-	return store->options.read_only ? 0 : make_root(store);
+	if (store->options.read_only)
+		return 0;
+	MNE_TRY(mne_store_add_names(store));
+	return make_root(store);
 }
 
 int mne_store_open(const char *path, const MneStoreOptions *options,

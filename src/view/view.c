@@ -51,8 +51,7 @@ static MneKind kind_of(MneSlice value)
 	return value.len > 0 ? value.data[0] : 0;
 }
 
-/* The node that the value of a directory entry stands for. */
-static int follow(MneView *view, uint32_t table, GBytes *value, MneNode *out_node)
+int mne_view_follow(MneView *view, uint32_t table, GBytes *value, MneNode *out_node)
 {
 	MneSlice bytes = mne_slice_of(value);
 	MneKind kind;
@@ -97,7 +96,7 @@ int mne_view_lookup(MneView *view, uint32_t table, uint64_t dir, MneSlice name,
 
 	mne_key_node(&key, table, dir, name);
 	MNE_TRY(mne_view_get(view, mne_key_slice(&key), &value));
-	MNE_TRY(follow(view, table, value, out_node));
+	MNE_TRY(mne_view_follow(view, table, value, out_node));
 	*out_table = table;
 	return 0;
 }
@@ -165,7 +164,7 @@ static int record_entry(ViewListing *listing, MneSlice bytes, MneEntry *entry,
 	g_autoptr(GBytes) value = mne_slice_to_bytes(bytes);
 	g_auto(MneNode) node = { 0 };
 
-	MNE_TRY(follow(listing->view, listing->table, value, &node));
+	MNE_TRY(mne_view_follow(listing->view, listing->table, value, &node));
 	entry->rec = node.rec;
 	entry->mode = node.mode;
 	if (out_node)

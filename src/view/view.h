@@ -63,6 +63,10 @@ typedef struct {
 int mne_view_lookup(MneView *view, uint32_t table, uint64_t dir, MneSlice name,
 		    uint32_t *out_table, MneNode *out_node) MNE_CHECKED;
 
+/* The node that the value of a directory entry stands for. */
+int mne_view_follow(MneView *view, uint32_t table, GBytes *value, MneNode *out_node)
+	MNE_CHECKED;
+
 /* The node of a place.  -ESTALE when the record is gone. */
 int mne_view_node(MneView *view, const MnePlace *place, MneNode *out_node) MNE_CHECKED;
 
