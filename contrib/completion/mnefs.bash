@@ -18,7 +18,7 @@ _mnefs_tables() {
 _mnefs() {
 	local cur=$2 prev=$3 verb='' sub='' i
 	local -a at=()
-	local commands='mount umount init status df checkpoint ck check version help'
+	local commands='mount umount init status df checkpoint ck watch check version help'
 	local globals='-C --at --json -q --quiet -v --verbose --no-color -h --help -V --version
 		--list-commands'
 	local mount='ro rw create ctl=hidden ctl=visible ctl=off sync= sync=commit sync=off commit=
@@ -71,6 +71,7 @@ _mnefs() {
 		esac
 		;;
 	check) words="--repair --fast $globals" ;;
+	watch) words="--since --detailed $globals" ;;
 	help) words="$commands paths errors recipes" ;;
 	init | umount | status | df | version) words=$globals ;;
 	*) words="-o --options -f --foreground -d --debug -s --single $globals" ;;

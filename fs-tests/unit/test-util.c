@@ -588,7 +588,7 @@ static void test_debug_messages_appear_when_verbose_and_stay_out_of_the_ring(voi
 		return;
 	}
 	mne_log_init();
-	mne_log_set_verbose(true);
+	mne_log_set_level(MNE_LOG_DEBUG);
 	g_debug("whisper");
 	g_assert_cmpint(mne_throw(NO_TABLE, "gone"), <, 0);
 	recent = mne_log_recent();

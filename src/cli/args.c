@@ -108,6 +108,12 @@ static Step step_long(Walk *walk, const MneCommand *command, const char *text,
 					    : STEP_OPTION;
 }
 
+/* A negative number is a word: no option is a digit. */
+static bool is_word(const char *text)
+{
+	return text[0] != '-' || !text[1] || g_ascii_isdigit(text[1]);
+}
+
 static Step step(Walk *walk, const MneCommand *command, MneOptionUse *out,
 		 const char **out_word)
 {
@@ -122,7 +128,7 @@ static Step step(Walk *walk, const MneCommand *command, MneOptionUse *out,
 		walk->plain = true;
 		return step(walk, command, out, out_word);
 	}
-	if (walk->plain || text[0] != '-' || !text[1]) {
+	if (walk->plain || is_word(text)) {
 		*out_word = text;
 		return STEP_WORD;
 	}

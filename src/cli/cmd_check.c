@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "cli/json.h"
 #include "cli/say.h"
+#include "util/text.h"
 
 #include <stdio.h>
 
@@ -22,9 +23,9 @@ static void print_finding(const MneCli *cli, const MneCheckFinding *finding)
 		       finding->mended ? " (mended)" : "");
 		return;
 	}
-	mne_json_add_string(text, finding->pass);
+	mne_text_add_json(text, mne_slice_str(finding->pass));
 	g_string_append(text, ",\"finding\":");
-	mne_json_add_string(text, finding->text);
+	mne_text_add_json(text, mne_slice_str(finding->text));
 	printf("%s,\"mended\":%s}\n", text->str, finding->mended ? "true" : "false");
 }
 

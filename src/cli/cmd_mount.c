@@ -98,7 +98,8 @@ MneExit mne_cmd_mount(MneCli *cli)
 	fuse.debug |= mne_cli_has(cli, "debug");
 	fuse.foreground = fuse.debug || mne_cli_has(cli, "foreground");
 	fuse.readers = mne_cli_has(cli, "single") ? 1 : 0;
-	mne_log_set_verbose(fuse.debug);
+	if (fuse.debug)
+		mne_log_set_level(MNE_LOG_DEBUG);
 	result = mne_fuse_run(&fuse);
 	return result < 0 ? mne_exit_of(result) : (MneExit)result;
 }

@@ -11,6 +11,7 @@
 #include "cli/place.h"
 #include "cli/say.h"
 #include "txn/store.h"
+#include "util/text.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -123,7 +124,7 @@ static void print_df_json(GHashTable *status)
 	};
 	g_autoptr(GString) text = g_string_new("{\"store\":");
 
-	mne_json_add_string(text, mne_json_text(status, "store", ""));
+	mne_text_add_json(text, mne_slice_str(mne_json_text(status, "store", "")));
 	for (unsigned i = 0; i < G_N_ELEMENTS(fields); i++)
 		g_string_append_printf(text, ",\"%s\":%" G_GUINT64_FORMAT, fields[i],
 				       mne_json_number(status, fields[i]));

@@ -162,28 +162,3 @@ uint64_t mne_json_number(GHashTable *object, const char *field)
 {
 	return g_ascii_strtoull(mne_json_text(object, field, "0"), NULL, 10);
 }
-
-void mne_json_add_string(GString *to, const char *text)
-{
-	const char *at = text;
-
-	g_string_append_c(to, '"');
-	while (*at) {
-		unsigned char c = (unsigned char)*at;
-		gunichar rune = g_utf8_get_char_validated(at, -1);
-
-		if (rune == (gunichar)-1 || rune == (gunichar)-2) {
-			g_string_append_printf(to, "\\udc%02x", c);
-			at++;
-			continue;
-		}
-		if (c == '"' || c == '\\')
-			g_string_append_printf(to, "\\%c", c);
-		else if (c < 0x20)
-			g_string_append_printf(to, "\\u%04x", c);
-		else
-			g_string_append_unichar(to, rune);
-		at = g_utf8_next_char(at);
-	}
-	g_string_append_c(to, '"');
-}

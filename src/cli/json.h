@@ -19,6 +19,3 @@ GHashTable *mne_json_parse(const char *text);
 /* The field, or fallback. */
 const char *mne_json_text(GHashTable *object, const char *field, const char *fallback);
 uint64_t mne_json_number(GHashTable *object, const char *field);
-
-/* Append a quoted string.  Bytes that are no UTF-8 become \udcXX, as Python writes them. */
-void mne_json_add_string(GString *to, const char *text);

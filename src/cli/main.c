@@ -79,6 +79,12 @@ static const MneOption drop_options[] = {
 	NO_MORE,
 };
 
+static const MneOption watch_options[] = {
+	{ "since", 0, "SEQ", "from the commit after that on" },
+	{ "detailed", 0, NULL, "with the versions before and after" },
+	NO_MORE,
+};
+
 enum { MANY = 10000 };
 
 static const MneCommand commands[] = {
@@ -102,6 +108,8 @@ static const MneCommand commands[] = {
 	  mne_cmd_ckpt_drop },
 	{ "checkpoint rename", "OLD NEW", 2, 2, "Give a checkpoint another name",
 	  no_options, mne_cmd_ckpt_rename },
+	{ "watch", "[TABLE...]", 0, MANY, "Show what happens, as it happens",
+	  watch_options, mne_cmd_watch },
 	{ "check", "STORE", 1, 1, "Verify a store that is not mounted", check_options,
 	  mne_cmd_check },
 	{ "version", "", 0, 0, "Show the version", no_options, mne_cmd_version },

@@ -152,6 +152,26 @@ int mne_place_write(const char *root, const char *file, const char *text)
 	return err;
 }
 
+int mne_place_ask(const char *root, const char *file, const char *text,
+		  char **out_answer)
+{
+	g_autofree char *path = g_build_filename(root, ".mnefs", file, NULL);
+	int fd = open(path, O_RDWR | O_CLOEXEC), err = 0;
+	char buffer[16384];
+	ssize_t got;
+
+	*out_answer = NULL;
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) < 0)
+		err = -errno;
+	got = pread(fd, buffer, sizeof buffer, 0);
+	if (got >= 0)
+		*out_answer = g_strndup(buffer, (gsize)got);
+	close(fd);
+	return err;
+}
+
 MneExit mne_place_must_read(const char *root, const char *file, char **out_text)
 {
 	char *text = mne_place_read(root, file);

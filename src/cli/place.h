@@ -13,7 +13,11 @@ MneExit mne_place_find(const MneCli *cli, char **out_root);
 char *mne_place_read(const char *root, const char *file);
 /* Write a line to a control file: 0, or a negative errno. */
 int mne_place_write(const char *root, const char *file, const char *text);
-/* The same, with a sentence on stderr for a failure. */
+/* The same, and what it answers, read from the same handle: a new string, or NULL.  After a
+ * failure that is why. */
+int mne_place_ask(const char *root, const char *file, const char *text,
+		  char **out_answer);
+/* The same as read, with a sentence on stderr for a failure. */
 MneExit mne_place_must_read(const char *root, const char *file, char **out_text);
 
 /* A hint with the last line of .mnefs/log, which explains the last failure. */

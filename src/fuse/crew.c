@@ -177,7 +177,7 @@ void mne_crew_wait_end(MneCrew *crew, fuse_req_t req, MneWaiter *waiter)
 	g_queue_unlink(&crew->waiters, &waiter->link);
 }
 
-static void stop(MneCrew *crew)
+static void tell_to_stop(MneCrew *crew)
 {
 	MNE_WITH_LOCK(&crew->lock);
 	crew->stopping = true;
@@ -186,11 +186,15 @@ static void stop(MneCrew *crew)
 	mne_cond_broadcast(&crew->came);
 }
 
-void mne_crew_free(MneCrew *crew)
+void mne_crew_stop(MneCrew *crew)
 {
-	stop(crew);
+	tell_to_stop(crew);
 	for (unsigned i = 0; i < crew->threads->len; i++)
 		pthread_join(g_array_index(crew->threads, pthread_t, i), NULL);
+}
+
+void mne_crew_free(MneCrew *crew)
+{
 	g_array_unref(crew->threads);
 	mne_lock_clear(&crew->lock);
 	mne_cond_clear(&crew->came);

@@ -30,7 +30,9 @@ typedef struct MneTask {
 } MneTask;
 
 MneCrew *mne_crew_new(MneMount *mount, unsigned max_threads);
-/* Runs what was posted; what is posted meanwhile is answered with ESHUTDOWN. */
+/* Runs what was posted; what is posted from now on is answered with ESHUTDOWN. */
+void mne_crew_stop(MneCrew *crew);
+/* It was stopped, and nobody posts any more. */
 void mne_crew_free(MneCrew *crew);
 
 /* Around what may wait, by a task that may: wait is over when the kernel takes the request

@@ -15,6 +15,7 @@
 
 #include "fuse/uring.h"
 #include "fuse/wire.h"
+#include "util/log.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -67,6 +68,8 @@ static bool pass(Reader *reader, struct fuse_buf *request)
 
 	began = now_ns();
 	op = mne_wire_opcode(request);
+	if (mne_log_traces())
+		g_debug("request %s", mne_wire_names()[MIN(op, MNE_N_OPS - 1)]);
 	fuse_session_process_buf(mount->session, request);
 	mne_stats_request(mount->ns->stats, op, now_ns() - began);
 	return true;

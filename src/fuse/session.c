@@ -21,6 +21,7 @@
 #include "fuse/uring.h"
 #include "fuse/wire.h"
 #include "util/log.h"
+#include "util/text.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -194,6 +195,7 @@ static int serve(MneMount *mount, const MneFuseOptions *options, MneDaemon *daem
 	int result = 0, number;
 
 	block_signals(&awaited);
+	mne_store_tell(mount->store, "mount", "");
 	mount->crew = mne_crew_new(mount, CREW_THREADS);
 	mne_loop_new(mount, n_readers(options));
 	if (pthread_create(&notifier.thread, NULL, notify, &notifier) != 0)
@@ -203,17 +205,20 @@ static int serve(MneMount *mount, const MneFuseOptions *options, MneDaemon *daem
 		mne_daemon_ready(daemon);
 		sigwait(&awaited, &number);
 		mne_daemon_stopping();
+		mne_store_tell(mount->store, "umount", "");
 	} else {
 		say_error("the kernel did not begin to talk to us");
 		result = 1;
 	}
 
-	mne_crew_free(mount->crew);
+	mne_store_end_events(mount->store);
+	mne_crew_stop(mount->crew);
 	atomic_store(&notifier.stop, true);
 	mne_store_wake_notices(mount->store);
 	pthread_join(notifier.thread, NULL);
 	mne_uring_free(atomic_exchange(&mount->uring, NULL));
 	mne_loop_free(mount->loop);
+	mne_crew_free(mount->crew);
 	return result;
 }
 
@@ -241,6 +246,16 @@ static int mount_and_serve(MneMount *mount, const MneFuseOptions *options,
 	return result;
 }
 
+static void tell_message(void *user, GLogLevelFlags level, const char *text)
+{
+	GString *members = g_string_new(",\"text\":");
+
+	mne_text_add_json(members, mne_slice_str(text));
+	mne_store_tell(user, level & G_LOG_LEVEL_MESSAGE ? "info" : "error",
+		       members->str);
+	g_string_free(members, TRUE);
+}
+
 static int with_store(const MneFuseOptions *options, MneStore *store,
 		      const char *mount_point, MneDaemon *daemon)
 {
@@ -259,8 +274,12 @@ static int with_store(const MneFuseOptions *options, MneStore *store,
 		.read_only = options->read_only,
 		.may_use_uring = !options->no_uring && mne_uring_is_built(),
 	};
+	int result;
 
-	return mount_and_serve(&mount, options, mount_point, daemon);
+	mne_log_set_tap(tell_message, store);
+	result = mount_and_serve(&mount, options, mount_point, daemon);
+	mne_log_set_tap(NULL, NULL);
+	return result;
 }
 
 static int run(const MneFuseOptions *options, const char *mount_point,
@@ -300,7 +319,7 @@ int mne_fuse_run(const MneFuseOptions *options)
 	int result;
 
 	if (options->debug)
-		mne_log_set_verbose(true);
+		mne_log_set_level(MNE_LOG_DEBUG);
 	if (mne_daemon_fork(&daemon, options->foreground, &result))
 		return result;
 	return run(options, mount_point, &daemon);

@@ -14,11 +14,14 @@
 #define DOMAIN    2u /* of hidden inode numbers: this kind */
 #define STARS_MAX 3u
 
+/* clang-format off: one on each line */
 static const MneCtlKind *const parts[] = {
 	mne_ctl_basics,
 	mne_ctl_checkpoints,
 	mne_ctl_commands,
+	mne_ctl_events,
 };
+/* clang-format on */
 
 static const MneCtlKind root_kind = { "", S_IFDIR | 0755 };
 

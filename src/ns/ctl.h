@@ -94,3 +94,4 @@ extern const MneCtlKind mne_ctl_basics[]; /* ns/ctl_basics.c: status, log, versi
 extern const MneCtlKind
 	mne_ctl_checkpoints[]; /* ns/ctl_checkpoints.c: a directory each */
 extern const MneCtlKind mne_ctl_commands[]; /* ns/ctl_commands.c: the file `ctl` */
+extern const MneCtlKind mne_ctl_events[]; /* ns/ctl_events.c */

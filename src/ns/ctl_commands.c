@@ -71,15 +71,19 @@ static int run_rename(MneNs *ns, char **words)
 	return mne_store_rename_ckpt(ns->store, mne_slice_str(words[1]), to);
 }
 
-static int run_verbose(MneNs *ns, char **words)
+static int run_debug(MneNs *ns, char **words)
 {
-	bool on = strcmp(words[1], "on") == 0;
+	static const char *const levels[] = { "none", "verbose", "debug", "trace" };
 
 	(void)ns;
-	if (!on && strcmp(words[1], "off") != 0)
-		return mne_throw(BAD_CTL, "verbose is on or off, not %s", words[1]);
-	mne_log_set_verbose(on);
-	return 0;
+	for (unsigned i = 0; i < G_N_ELEMENTS(levels); i++) {
+		if (strcmp(words[1], levels[i]) != 0)
+			continue;
+		mne_log_set_level((MneLogLevel)i);
+		return 0;
+	}
+	return mne_throw(BAD_CTL, "debug is none, verbose, debug or trace, not %.64s",
+			 words[1]);
 }
 
 static int run_reclaim(MneNs *ns, char **words)
@@ -96,11 +100,11 @@ static const struct {
 	CommandFunc run;
 } commands[] = {
 	{ "checkpoint", "checkpoint NAME [TABLE…]", 2, G_MAXUINT, run_checkpoint },
+	{ "debug", "debug none|verbose|debug|trace", 2, 2, run_debug },
 	{ "drop", "drop NAME", 2, 2, run_drop },
 	{ "reclaim", "reclaim", 1, 1, run_reclaim },
 	{ "rename", "rename OLD NEW", 3, 3, run_rename },
 	{ "sync", "sync", 1, 1, run_sync },
-	{ "verbose", "verbose on|off", 2, 2, run_verbose },
 };
 
 static int run_words(MneNs *ns, char **words)

@@ -12,6 +12,7 @@
 
 #include "ckpt/space.h"
 #include "util/log.h"
+#include "util/text.h"
 
 #include <stddef.h>
 #include <time.h>
@@ -92,28 +93,6 @@ static uint64_t value_of(const Figures *now, unsigned i)
 	return value;
 }
 
-/* A quoted string; bytes that are no UTF-8 become \udcXX. */
-static void add_json_string(GString *to, const char *text)
-{
-	g_string_append_c(to, '"');
-	while (*text) {
-		gunichar c = g_utf8_get_char_validated(text, -1);
-		bool is_valid = (gint)c >= 0;
-		const char *next = is_valid ? g_utf8_next_char(text) : text + 1;
-
-		if (!is_valid)
-			g_string_append_printf(to, "\\udc%02x", (guint8)*text);
-		else if (c < 0x20 || c == 0x7f)
-			g_string_append_printf(to, "\\u%04x", c);
-		else if (c == '"' || c == '\\')
-			g_string_append_printf(to, "\\%c", (char)c);
-		else
-			g_string_append_len(to, text, next - text);
-		text = next;
-	}
-	g_string_append_c(to, '"');
-}
-
 static const char *shown_options(MneNs *ns)
 {
 	if (ns->options.shown && *ns->options.shown)
@@ -155,11 +134,11 @@ int mne_status_json(MneNs *ns, const char *const *args, GString *to)
 
 	(void)args;
 	g_string_append(to, "{\"version\":\"" PACKAGE_VERSION "\",\"store\":");
-	add_json_string(to, mne_store_path(ns->store));
+	mne_text_add_json(to, mne_slice_str(mne_store_path(ns->store)));
 	g_string_append(to, ",\"mount\":");
-	add_json_string(to, ns->options.mount_point);
+	mne_text_add_json(to, mne_slice_str(ns->options.mount_point));
 	g_string_append(to, ",\"options\":");
-	add_json_string(to, shown_options(ns));
+	mne_text_add_json(to, mne_slice_str(shown_options(ns)));
 	g_string_append_printf(to, ",\"transport\":\"%s\"", transport(ns));
 	for (unsigned i = 0; i < G_N_ELEMENTS(figures); i++) {
 		uint64_t value = value_of(&now, i);
@@ -251,7 +230,7 @@ static void add_traits_json(MneCkpt *ckpt, GString *to)
 	if (!traits.note)
 		return;
 	g_string_append(to, ",\"note\":");
-	add_json_string(to, traits.note);
+	mne_text_add_json(to, mne_slice_str(traits.note));
 }
 
 static void add_space_json(const MneCkptSpace *space, GString *to)
@@ -269,7 +248,7 @@ static void print_checkpoint_json(MneCkpt *ckpt, const MneCkptSpace *space, GStr
 	g_autoptr(GPtrArray) tables = tables_of(ckpt);
 
 	g_string_append(to, "{\"name\":");
-	add_json_string(to, name);
+	mne_text_add_json(to, mne_slice_str(name));
 	g_string_append_printf(to,
 			       ",\"seq\":%" G_GUINT64_FORMAT
 			       ",\"time\":%.3f,\"cookie\":"
@@ -278,7 +257,7 @@ static void print_checkpoint_json(MneCkpt *ckpt, const MneCkptSpace *space, GStr
 			       ckpt->all_tables ? "true" : "false");
 	for (unsigned i = 0; i < tables->len; i++) {
 		g_string_append(to, i > 0 ? "," : "");
-		add_json_string(to, g_ptr_array_index(tables, i));
+		mne_text_add_json(to, mne_slice_str(g_ptr_array_index(tables, i)));
 	}
 	g_string_append(to, "],\"dropping\":false");
 	add_space_json(space, to);

@@ -10,14 +10,18 @@
 #include "config.h"
 
 #include "txn/internal.h"
+#include "txn/tell.h"
 #include "util/log.h"
 
 static int sync_all(MneStore *store)
 {
 	uint64_t seq = store->volume->seq;
+	int64_t began = g_get_monotonic_time();
 
 	MNE_TRY(mne_volume_settle(store->volume));
 	MNE_TRY(mne_kv_barrier(store->volume->kv));
+	mne_tell_overload(store, "barrier", (g_get_monotonic_time() - began) / 1000,
+			  1000 * (int64_t)MAX(store->options.sync_seconds, 1));
 	store->barrier.seq = seq;
 	store->barrier.count++;
 	return 0;
@@ -25,11 +29,12 @@ static int sync_all(MneStore *store)
 
 static void fail(MneStore *store, int err)
 {
-	if (!atomic_exchange(&store->failed, true))
-		mne_log_say(
-			"a sync failed (%s): what of the last changes is on the disk is "
-			"unknown; the store is read-only until it is mounted again",
-			mne_err_sentence(err));
+	if (atomic_exchange(&store->failed, true))
+		return;
+	mne_log_say("a sync failed (%s): what of the last changes is on the disk is "
+		    "unknown; the store is read-only until it is mounted again",
+		    mne_err_sentence(err));
+	mne_store_tell(store, "fatal", ",\"what\":\"sync\"");
 }
 
 /* Caller holds the lock and found nobody at it: do it for all who came so far. */

@@ -14,6 +14,7 @@
 #include "txn/commit.h"
 #include "txn/store.h"
 #include "util/log.h"
+#include "util/text.h"
 
 static void put_ckpt(MneCommit *commit, MneCkpt *ckpt, MneCkptState state,
 		     MneSlice name, const MneCkptTraits *traits)
@@ -66,6 +67,18 @@ static int require_tables(MneStore *store, const GArray *tables)
 	return 0;
 }
 
+/* With the gate held: so it has its place among the commits. */
+static void tell(MneStore *store, const char *event, const MneCkpt *ckpt, MneSlice name)
+{
+	GString *members = g_string_new(",\"checkpoint\":");
+
+	mne_text_add_json(members, name);
+	g_string_append_printf(members, ",\"checkpoint_seq\":%" G_GUINT64_FORMAT,
+			       ckpt->seq);
+	mne_store_tell(store, event, members->str);
+	g_string_free(members, TRUE);
+}
+
 static int activate(MneStore *store, const MneCkptSpec *spec, MneCkpt **out_ckpt)
 {
 	g_auto(MneCommit) commit = { 0 };
@@ -80,6 +93,7 @@ static int activate(MneStore *store, const MneCkptSpec *spec, MneCkpt **out_ckpt
 	put_ckpt(&commit, ckpt, MNE_CKPT_ACTIVE, spec->name, &ckpt->traits);
 	MNE_TRY(mne_commit_apply(&commit));
 	mne_ckpts_add(store->ckpts, ckpt);
+	tell(store, "checkpoint_activated", ckpt, spec->name);
 	*out_ckpt = g_steal_pointer(&ckpt);
 	return 0;
 }
@@ -128,6 +142,7 @@ static int drop(MneStore *store, MneSlice name, bool by_force)
 	put_ckpt(&commit, ckpt, MNE_CKPT_DROPPING, name, &ckpt->traits);
 	MNE_TRY(mne_commit_apply(&commit));
 	mne_ckpts_set_dropping(store->ckpts, ckpt);
+	tell(store, "checkpoint_deactivated", ckpt, name);
 	mne_store_wake(store);
 	return mne_commit_finish(&commit);
 }
@@ -187,5 +202,6 @@ int mne_store_rename_ckpt(MneStore *store, MneSlice from, MneSlice to)
 	put_ckpt(&commit, ckpt, MNE_CKPT_ACTIVE, to, &ckpt->traits);
 	MNE_TRY(mne_commit_apply(&commit));
 	mne_ckpts_set_name(store->ckpts, ckpt, to);
+	tell(store, "checkpoint_renamed", ckpt, to);
 	return mne_commit_finish(&commit);
 }

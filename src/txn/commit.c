@@ -8,7 +8,10 @@
 
 #include "txn/commit.h"
 
+#include "txn/tell.h"
 #include "util/coding.h"
+
+#define SLOW_COMMIT_MS 1000
 
 int mne_commit_begin(MneStore *store, MneCommit *out)
 {
@@ -30,6 +33,7 @@ void mne_commit_end(MneCommit *commit)
 	g_clear_pointer(&commit->live, g_hash_table_unref);
 	g_clear_pointer(&commit->cells, g_array_unref);
 	g_clear_pointer(&commit->kept, g_hash_table_unref);
+	g_clear_pointer(&commit->telling, mne_telling_free);
 	if (commit->held)
 		mne_unlock(&commit->store->gate);
 	commit->held = false;
@@ -67,6 +71,17 @@ static void add_live(MneCommit *commit, int sign, bool persist)
 	}
 }
 
+/* All writers wait meanwhile. */
+static int apply(MneStore *store)
+{
+	int64_t began = g_get_monotonic_time();
+	int err = mne_volume_apply(store->volume, store->batch);
+
+	mne_tell_overload(store, "commit", (g_get_monotonic_time() - began) / 1000,
+			  SLOW_COMMIT_MS);
+	return err;
+}
+
 int mne_commit_apply(MneCommit *commit)
 {
 	MneStore *store = commit->store;
@@ -78,7 +93,7 @@ int mne_commit_apply(MneCommit *commit)
 	add_live(commit, 1, true);
 	mne_commit_put_tally(commit);
 	mne_volume_reserve(volume, store->batch);
-	err = mne_volume_apply(volume, store->batch);
+	err = apply(store);
 	if (err < 0) {
 		add_live(commit, -1, false);
 		volume->id_limit = id_limit;
@@ -89,6 +104,8 @@ int mne_commit_apply(MneCommit *commit)
 	mne_commit_tallied(commit);
 	if (!commit->moves_only)
 		volume->seq = commit->seq;
+	if (commit->telling)
+		mne_tell_all(store, commit->telling, commit->seq, NULL);
 	store->orphans += commit->orphans;
 	store->commits++;
 	return 0;
@@ -124,6 +141,8 @@ static int retain_now(MneCommit *commit, MneSlice key, bool makes)
 int mne_commit_put(MneCommit *commit, const MneKey *key, MneSlice value)
 {
 	MNE_TRY(retain_now(commit, mne_key_slice(key), true));
+	MNE_TRY(mne_tell_note(commit->store, &commit->telling, mne_key_slice(key),
+			      value));
 	mne_kv_batch_put(commit->store->batch, mne_key_slice(key), value);
 	return 0;
 }
@@ -131,6 +150,8 @@ int mne_commit_put(MneCommit *commit, const MneKey *key, MneSlice value)
 int mne_commit_del(MneCommit *commit, const MneKey *key)
 {
 	MNE_TRY(retain_now(commit, mne_key_slice(key), false));
+	MNE_TRY(mne_tell_note(commit->store, &commit->telling, mne_key_slice(key),
+			      MNE_SLICE_EMPTY));
 	mne_kv_batch_del(commit->store->batch, mne_key_slice(key));
 	return 0;
 }

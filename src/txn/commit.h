@@ -33,6 +33,8 @@ typedef struct {
 	unsigned orphans; /* made by it */
 	GArray *cells; /* MneTallyCell: changes of what is retained; NULL: none */
 	GHashTable *kept; /* set of GBytes: keys whose images it retains; NULL: none */
+	struct MneTelling
+		*telling; /* what listeners will hear: see txn/tell.h; or NULL */
 } MneCommit;
 
 /* STORE_FAILED after a failed sync; -EROFS on a read-only store. */

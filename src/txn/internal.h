@@ -53,6 +53,8 @@ struct MneStore {
 	MneBarrier barrier;
 	MneWorker worker;
 	MneNotices notices;
+	_Atomic int64_t overload_told; /* when; monotonic microseconds */
+	MneFeed *feed; /* of events: see txn/feed.h */
 	_Atomic bool failed;
 	_Atomic uint64_t commits;
 	_Atomic uint64_t orphans; /* that wait to be reaped, roughly */

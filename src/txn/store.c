@@ -16,6 +16,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#define FEED_BYTES (8u << 20) /* of events that are kept for slow readers */
+
 int mne_store_init(const char *path)
 {
 	MneStoreOptions options = MNE_STORE_OPTIONS_DEFAULT;
@@ -79,6 +81,7 @@ static int load_segments(MneStore *store)
 static void store_free(MneStore *store)
 {
 	g_clear_pointer(&store->files, mne_files_free);
+	mne_feed_free(store->feed);
 	g_clear_pointer(&store->ckpts, mne_ckpts_free);
 	g_clear_pointer(&store->batch, mne_kv_batch_free);
 	g_queue_clear_full(&store->notices.queue, g_free);
@@ -107,6 +110,7 @@ static MneStore *store_alloc(const MneStoreOptions *options)
 	g_queue_init(&store->notices.queue);
 	store->batch = mne_kv_batch_new();
 	store->files = mne_files_new();
+	store->feed = mne_feed_new(FEED_BYTES);
 	store->orphans = 1; /* some may be left from before: the first round looks */
 	return store;
 }

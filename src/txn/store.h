@@ -12,6 +12,7 @@
 #pragma once
 
 #include "ckpt/ckpt.h"
+#include "txn/feed.h"
 #include "view/view.h"
 
 #include <stdatomic.h>
@@ -121,6 +122,15 @@ int mne_store_statvfs(MneStore *store, struct statvfs *out) MNE_CHECKED;
 typedef struct {
 	uint64_t rec; /* live record whose attributes changed */
 } MneNotice;
+/* Events: see txn/feed.h.  A reader hears of the commits after since, or, where that is not
+ * kept, of those from now on: *out_from is the seq after which it hears everything. */
+MneFeedReader *mne_store_subscribe(MneStore *store, const MneFeedFilter *filter,
+				   uint64_t since, uint64_t *out_from);
+/* A system event; members: more JSON, such as ",\"a\":1". */
+void mne_store_tell(MneStore *store, const char *event, const char *members);
+/* No events come any more: whoever reads them finds the end. */
+void mne_store_end_events(MneStore *store);
+
 /* Waits up to milliseconds; false: none came. */
 /* A notice with rec 0 says nothing: it wakes who waits. */
 void mne_store_wake_notices(MneStore *store);

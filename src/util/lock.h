@@ -29,6 +29,7 @@ typedef enum {
 	MNE_RANK_SEGMENT, /* the open blob segment */
 	MNE_RANK_ENGINE, /* inside a key-value engine */
 	MNE_RANK_QUEUE, /* work queues: notifications */
+	MNE_RANK_FEED, /* the events that are told */
 	MNE_RANK_LOG, /* the log ring and error counters: innermost */
 	MNE_N_RANKS
 } MneRank;

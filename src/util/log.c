@@ -15,11 +15,13 @@
 #include "util/lock.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#define RING_LINES 256u
+#define RING_LINES  256u
+#define TAP_POLL_US 100u
 
 typedef struct {
 	gint64 time; /* real time, microseconds */
@@ -32,6 +34,10 @@ static struct {
 	Line lines[RING_LINES];
 	unsigned next; /* the oldest, replaced by the next message */
 	bool to_journal; /* set before threads start */
+	_Atomic MneLogLevel level;
+	MneLogTap tap; /* or NULL */
+	void *tap_user;
+	unsigned tapping; /* calls of it that go on */
 } ring = { .lock = MNE_LOCK_INIT(MNE_RANK_LOG) }; /* NOLINT */
 
 static const char *level_name(GLogLevelFlags level)
@@ -72,6 +78,45 @@ static char *replace_oldest(Line line)
 	ring.lines[ring.next] = line;
 	ring.next = (ring.next + 1) % RING_LINES;
 	return oldest;
+}
+
+static MneLogTap begin_tap(void **out_user)
+{
+	MNE_WITH_LOCK(&ring.lock);
+	ring.tapping += ring.tap != NULL;
+	*out_user = ring.tap_user;
+	return ring.tap;
+}
+
+static void end_tap(void)
+{
+	MNE_WITH_LOCK(&ring.lock);
+	ring.tapping--;
+}
+
+static void call_tap(GLogLevelFlags level, const char *text)
+{
+	void *user;
+	MneLogTap tap = begin_tap(&user);
+
+	if (!tap)
+		return;
+	tap(user, level, text);
+	end_tap();
+}
+
+static bool replace_tap(MneLogTap func, void *user)
+{
+	MNE_WITH_LOCK(&ring.lock);
+	ring.tap = func;
+	ring.tap_user = user;
+	return ring.tapping == 0;
+}
+
+void mne_log_set_tap(MneLogTap func, void *user)
+{
+	while (!replace_tap(func, user))
+		g_usleep(TAP_POLL_US);
 }
 
 static void remember(GLogLevelFlags level, char *take_text)
@@ -115,12 +160,16 @@ static GLogWriterOutput write_log(GLogLevelFlags level, const GLogField *fields,
 	const char *domain = field(fields, n_fields, "GLIB_DOMAIN", &domain_len);
 	g_autofree char *line = NULL;
 
-	if (g_log_writer_default_would_drop(level, domain))
+	if (g_log_writer_default_would_drop(level, domain) ||
+	    ((level & G_LOG_LEVEL_DEBUG) &&
+	     atomic_load(&ring.level) == MNE_LOG_VERBOSE))
 		return G_LOG_WRITER_HANDLED;
 
 	line = as_one_line(text ? text : "", len);
-	if (is_for_the_ring(level))
+	if (is_for_the_ring(level)) {
 		remember(level, g_strdup(line));
+		call_tap(level, line);
+	}
 	if (ring.to_journal)
 		return g_log_writer_journald(level, fields, n_fields, user);
 	write_stderr(level, domain, line);
@@ -134,9 +183,15 @@ void mne_log_init(void)
 }
 
 /* GLib keeps the switch, so that whoever asks it before formatting gets our answer. */
-void mne_log_set_verbose(bool verbose)
+void mne_log_set_level(MneLogLevel level)
 {
-	g_log_set_debug_enabled(verbose);
+	atomic_store(&ring.level, level);
+	g_log_set_debug_enabled(level > MNE_LOG_NONE);
+}
+
+bool mne_log_traces(void)
+{
+	return atomic_load_explicit(&ring.level, memory_order_relaxed) == MNE_LOG_TRACE;
 }
 
 void mne_log_say(const char *format, ...)

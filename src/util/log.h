@@ -17,8 +17,22 @@
 /* Once, before threads start. */
 void mne_log_init(void);
 
-/* Debug messages wanted (-d, or G_MESSAGES_DEBUG)? */
-void mne_log_set_verbose(bool verbose);
+/* How much is logged, by Mnesia's names: what matters; also what is going on (INFO); also
+ * for developers (DEBUG; -d); also every request. */
+typedef enum {
+	MNE_LOG_NONE,
+	MNE_LOG_VERBOSE,
+	MNE_LOG_DEBUG,
+	MNE_LOG_TRACE,
+} MneLogLevel;
+void mne_log_set_level(MneLogLevel level);
+bool mne_log_traces(void);
+
+/* Whoever wants to hear each line of the ring as it comes; one for the process, func NULL:
+ * nobody.  Called from any thread under any lock but the feed's; must not log.  When this
+ * returns, the one before is no longer called. */
+typedef void (*MneLogTap)(void *user, GLogLevelFlags level, const char *text);
+void mne_log_set_tap(MneLogTap func, void *user);
 
 /* A sentence for the user: into the ring, and to the log as MESSAGE. */
 void mne_log_say(const char *format, ...) G_GNUC_PRINTF(1, 2);
