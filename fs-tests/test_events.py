@@ -245,6 +245,34 @@ def test_since_resumes_where_the_last_event_was_heard(fs, listen):
     assert told(again) == [("write", "t/b"), ("write", "t/c")]
 
 
+def test_since_is_answered_from_a_checkpoint_when_nobody_listened(fs, listen):
+    for name in ("same", "changed", "gone"):
+        (fs.table / name).write_text("1")
+    fs.checkpoint("c")
+    info = json.loads((fs.path / ".mnefs/checkpoints/c/info.json").read_text())
+    (fs.table / "changed").write_text("22")
+    (fs.table / "gone").unlink()
+    (fs.table / "new").write_text("1")
+    events = listen(f"table=t&since={info['seq']}")
+    seen = [events.first] + events.until("subscribed")[:-1]
+    assert all(e["replayed"] for e in seen)
+    assert sorted((e["event"], e["path"]) for e in seen) == [
+        ("delete", "t/gone"),
+        ("write", "t/changed"),
+        ("write", "t/new"),
+    ]
+    (fs.table / "after").write_text("1")
+    assert events.next()["path"] == "t/after"
+
+
+def test_since_without_a_checkpoint_says_from_where_something_is_missing(fs, listen):
+    (fs.table / "a").write_text("1")
+    events = listen("table=t&since=1")
+    assert events.first["event"] == "overflow"
+    assert events.first["resume"] == 1
+    assert events.next()["event"] == "subscribed"
+
+
 def test_a_reader_that_is_too_slow_is_told_where_to_resume_and_delays_nobody(fs, listen):
     deep = fs.table.joinpath(*["d" * 250] * 6)
     deep.mkdir(parents=True)

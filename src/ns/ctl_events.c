@@ -19,6 +19,7 @@
 
 #include "ns/ctl.h"
 #include "ns/ctl_text.h"
+#include "ns/replay.h"
 #include "util/text.h"
 
 #include <fcntl.h>
@@ -114,16 +115,46 @@ typedef struct {
 	MneCtlFile base;
 	MneNs *ns; /* borrowed */
 	MneFeedReader *reader; /* NULL: only written to */
+	MneLock lock; /* of what follows */
+	MneReplay *replay; /* read before anything else; NULL when it is done */
+	GString *rest; /* of it, not yet read */
 } Events;
+
+static void end_replay(Events *events)
+{
+	g_clear_pointer(&events->replay, mne_replay_free);
+}
+
+/* 0: there is no more of the past. */
+static ssize_t read_replay(Events *events, void *buffer, size_t len)
+{
+	int got = 1;
+	size_t take;
+
+	MNE_WITH_LOCK(&events->lock);
+	while (events->replay && events->rest->len < len && got > 0)
+		got = mne_replay_next(events->replay, events->rest);
+	if (got <= 0)
+		end_replay(events);
+	MNE_TRY(got);
+	take = MIN(len, events->rest->len);
+	memcpy(buffer, events->rest->str, take);
+	g_string_erase(events->rest, 0, (gssize)take);
+	return (ssize_t)take;
+}
 
 static ssize_t events_read(MneCtlFile *file, uint64_t offset, void *buffer, size_t len,
 			   const MneCtlWait *wait)
 {
 	Events *events = (Events *)file;
+	ssize_t got;
 
 	(void)offset; /* it is a stream */
 	if (!events->reader)
 		return -EACCES;
+	got = read_replay(events, buffer, len);
+	if (got != 0)
+		return got;
 	return mne_feed_read(events->reader, buffer, len, wait ? &wait->over : NULL);
 }
 
@@ -163,23 +194,29 @@ static void events_close(MneCtlFile *file)
 	Events *events = (Events *)file;
 
 	g_clear_pointer(&events->reader, mne_feed_unsubscribe);
+	end_replay(events);
+	g_string_free(events->rest, TRUE);
+	mne_lock_clear(&events->lock);
 	g_free(events);
 }
 
 /* From where on everything is told; and what lies between that and what was asked. */
-static void greet(MneFeedReader *reader, const Query *query, uint64_t from)
+static void greet(Events *events, const Query *query, uint64_t from)
 {
 	double now = (double)g_get_real_time() / 1e6;
 	GString *lines = g_string_new(NULL);
 
-	if (query->has_since && query->since < from) {
+	if (query->has_since && query->since < from)
+		events->replay = mne_replay_new(events->ns, &query->filter,
+						query->since);
+	if (query->has_since && query->since < from && !events->replay) {
 		mne_feed_begin(lines, "overflow", from, now);
 		g_string_append_printf(lines, ",\"resume\":%" G_GUINT64_FORMAT "}\n",
 				       query->since);
 	}
 	mne_feed_begin(lines, "subscribed", from, now);
 	g_string_append(lines, "}\n");
-	mne_feed_greet(reader, lines->str);
+	mne_feed_greet(events->reader, lines->str);
 	g_string_free(lines, TRUE);
 }
 
@@ -201,10 +238,12 @@ static int events_open(MneNs *ns, const char *const *args, const MneCtlOpen *how
 	events = g_new0(Events, 1);
 	events->base.ops = &ops;
 	events->ns = ns;
+	events->rest = g_string_new(NULL);
+	mne_lock_init(&events->lock, MNE_RANK_LISTENER);
 	if ((how->flags & O_ACCMODE) != O_WRONLY) {
 		events->reader = mne_store_subscribe(ns->store, &query.filter,
 						     query.since, &from);
-		greet(events->reader, &query, from);
+		greet(events, &query, from);
 	}
 	*out_file = &events->base;
 	return 0;
