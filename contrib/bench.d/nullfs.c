@@ -10,12 +10,14 @@
  *   -o noflush      let the kernel leave out the FLUSH at close
  *   -o threads=N    serve with N threads (default: 2)
  *
+ * Requests come through io_uring where the kernel offers it.
+ *
  * Locks: `names` for the tree, one stripe of `data` for the bytes and times of a node.
  * They are never held together, and no reply waits for one but that of a read, which
  * sends straight from the file's buffer.
  */
-#define FUSE_USE_VERSION FUSE_MAKE_VERSION(3, 14)
-#define _GNU_SOURCE
+#include "config.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -30,6 +32,7 @@
 #include <glib.h>
 
 #include "node.h"
+#include "ring.h"
 
 enum { N_STRIPES = 256, MAX_WRITE = 1 << 20 };
 
@@ -464,7 +467,9 @@ static int serve(NullFs *fs, struct fuse_args *args, const char *mountpoint)
 
 	if (fuse_set_signal_handlers(session) == 0 &&
 	    fuse_session_mount(session, mountpoint) == 0) {
-		result = loop(session, fs->threads);
+		if (ring_attach(session) == 0)
+			result = loop(session, fs->threads);
+		ring_detach();
 		fuse_session_unmount(session);
 	}
 	fuse_remove_signal_handlers(session);

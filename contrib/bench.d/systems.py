@@ -71,14 +71,35 @@ def compile_tools(into):
     phases = os.path.join(HERE, "phases.c")
     run_quietly(cc, *flags, "-o", os.path.join(into, "phases"), phases)
     try:
-        libraries = run_quietly("pkg-config", "--cflags", "--libs", "fuse3", "glib-2.0")
-        sources = [os.path.join(HERE, name) for name in ("nullfs.c", "node.c")]
         nullfs = os.path.join(into, "nullfs")
-        run_quietly(cc, *flags, "-o", nullfs, *sources, *libraries.split())
+        compile_nullfs(cc, flags, nullfs, into)
     except Unavailable as e:
         say(f"bench: no null file system: {e}")
         return None
     return nullfs
+
+
+def has_library(name):
+    try:
+        run_quietly("pkg-config", "--exists", name)
+    except Unavailable:
+        return False
+    return True
+
+
+def compile_nullfs(cc, flags, program, work):
+    """It takes its requests through the same code as mnefs."""
+    source = os.path.join(os.path.dirname(os.path.dirname(HERE)), "src")
+    with_uring = has_library("liburing")
+    packages = ["fuse3", "glib-2.0"] + (["liburing"] if with_uring else [])
+    libraries = run_quietly("pkg-config", "--cflags", "--libs", *packages).split()
+    shared = ["fuse/uring.c" if with_uring else "fuse/uring_none.c", "util/lock.c"]
+    sources = [os.path.join(HERE, name) for name in ("nullfs.c", "node.c", "ring.c")]
+    sources += [os.path.join(source, name) for name in shared]
+    with open(os.path.join(work, "config.h"), "w", encoding="ascii") as f:
+        f.write("#define _GNU_SOURCE 1\n"
+                "#define FUSE_USE_VERSION FUSE_MAKE_VERSION(3, 14)\n")
+    run_quietly(cc, *flags, "-I", work, "-I", source, "-o", program, *sources, *libraries)
 
 
 class Ground:
@@ -119,6 +140,43 @@ class Ground:
             self.device = None
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.image)
+
+
+class Transport:
+    """How the kernel hands requests to those that are mounted while it is entered.
+
+    Root decides that for the whole machine, so it is put back at once."""
+
+    switch = "/sys/module/fuse/parameters/enable_uring"
+
+    def __init__(self, kind):
+        self.kind = kind
+        self.before = None
+
+    @classmethod
+    def best(cls):
+        """io_uring where it can be switched on."""
+        return cls("uring" if os.access(cls.switch, os.W_OK) and is_root() else "dev")
+
+    def set(self, value):
+        with open(self.switch, "w", encoding="ascii") as f:
+            f.write(value)
+
+    def __enter__(self):
+        if not os.path.exists(self.switch):
+            return
+        with open(self.switch, encoding="ascii") as f:
+            self.before = f.read().strip()
+        wanted = "Y" if self.kind == "uring" else "N"
+        if self.before == wanted:
+            self.before = None
+        else:
+            self.set(wanted)
+
+    def __exit__(self, *why):
+        if self.before:
+            self.set(self.before)
+        self.before = None
 
 
 class System:
@@ -172,6 +230,7 @@ class FuseSystem(System):
     """A system with a daemon: a foreground process that is ours to end."""
 
     patience = 60
+    transport = Transport("dev")
 
     def __init__(self, work, ground):
         super().__init__(work, ground)
@@ -186,6 +245,11 @@ class FuseSystem(System):
     def start(self):
         self.source = tempfile.mkdtemp(prefix=self.name + "-", dir=self.ground.path)
         self.base = tempfile.mkdtemp(prefix=self.name + "-", dir=self.work)
+        with self.transport:
+            self.mount()
+        os.mkdir(self.table)
+
+    def mount(self):
         device = os.stat(self.base).st_dev
         with open(self.log, "wb") as log:
             # A session of its own: ^C is for us, who unmount before it ends.
@@ -199,7 +263,6 @@ class FuseSystem(System):
             if time.monotonic() > deadline:
                 raise Failed(f"{self.name} did not mount in {self.patience} s")
             time.sleep(0.02)
-        os.mkdir(self.table)
 
     def last_words(self):
         if not os.path.exists(self.log):
@@ -294,9 +357,8 @@ class NullBest(Null):
 
 
 class Mnefs(FuseSystem):
-    name = "mnefs"
-
-    def __init__(self, work, ground, program, options):
+    def __init__(self, work, ground, program, options, name="mnefs"):
+        self.name = name
         super().__init__(work, ground)
         if not program:
             raise Unavailable("no mnefs found: build it, or say --mnefs PATH"

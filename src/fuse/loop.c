@@ -15,7 +15,6 @@
 
 #include "fuse/uring.h"
 #include "fuse/wire.h"
-#include "util/log.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -41,20 +40,10 @@ struct MneLoop {
 	Reader readers[];
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 /* False when the connection is gone. */
 static bool pass(Reader *reader, struct fuse_buf *request)
 {
 	MneMount *mount = reader->loop->mount;
-	uint64_t began;
-	unsigned op;
 	int got;
 
 	atomic_fetch_add(&reader->passes, 1);
@@ -65,13 +54,7 @@ static bool pass(Reader *reader, struct fuse_buf *request)
 		return true;
 	if (got <= 0)
 		return false;
-
-	began = now_ns();
-	op = mne_wire_opcode(request);
-	if (mne_log_traces())
-		g_debug("request %s", mne_wire_names()[MIN(op, MNE_N_OPS - 1)]);
-	fuse_session_process_buf(mount->session, request);
-	mne_stats_request(mount->ns->stats, op, now_ns() - began);
+	mne_wire_process(mount, request);
 	return true;
 }
 

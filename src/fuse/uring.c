@@ -26,12 +26,17 @@
 
 #include "fuse/uring.h"
 
-#include "fuse/wire.h"
+#include "util/lock.h"
 
+#include <errno.h>
+#include <glib.h>
 #include <liburing.h>
 #include <linux/fuse.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
@@ -90,7 +95,7 @@ struct Queue {
 };
 
 struct MneUring {
-	MneMount *mount; /* borrowed */
+	MneUringClient client;
 	size_t max_payload;
 	_Atomic bool stop;
 	pthread_key_t own; /* of a ring's thread: its queue */
@@ -168,33 +173,20 @@ static void commit_done(Queue *queue)
 	}
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 /* Put the request together before the payload, and carry it out. */
 static void carry_out(Entry *entry)
 {
-	MneMount *mount = entry->queue->uring->mount;
+	const MneUringClient *client = &entry->queue->uring->client;
 	struct fuse_in_header *in = (struct fuse_in_header *)entry->header->in_out;
 	size_t arguments = in->len - sizeof(*in) - entry->header->entry.payload_size;
 	uint8_t *start = entry->payload - arguments - sizeof(*in);
 	struct fuse_buf request = { .size = in->len, .mem = start };
-	uint64_t began = now_ns();
-	unsigned op;
 
 	memcpy(start, in, sizeof(*in));
 	memcpy(start + sizeof(*in), entry->header->op_in, arguments);
 	entry->commit_id = entry->header->entry.commit_id;
 	atomic_store(&entry->unique, in->unique);
-	mne_wire_touch(mount, (struct fuse_in_header *)start);
-	op = mne_wire_opcode(&request);
-	fuse_session_process_buf(mount->session, &request);
-	mne_stats_request(mount->ns->stats, op, now_ns() - began);
+	client->carry_out(client->user, &request);
 }
 
 /* True when it was a request. */
@@ -292,7 +284,7 @@ static void open_ring(Queue *queue)
 			 IORING_SETUP_DEFER_TASKRUN,
 		.cq_entries = 4 * DEPTH,
 	};
-	int fd = fuse_session_fd(queue->uring->mount->session);
+	int fd = fuse_session_fd(queue->uring->client.session);
 	int err = io_uring_queue_init_params(2 * DEPTH, &queue->ring, &params);
 
 	if (err < 0)
@@ -319,12 +311,12 @@ static void *serve(void *data)
 	return NULL;
 }
 
-MneUring *mne_uring_new(MneMount *mount, size_t max_payload)
+MneUring *mne_uring_new(const MneUringClient *client, size_t max_payload)
 {
 	unsigned n = (unsigned)get_nprocs_conf();
 	MneUring *uring = g_malloc0(sizeof(MneUring) + n * sizeof(Queue));
 
-	uring->mount = mount;
+	uring->client = *client;
 	uring->max_payload = max_payload;
 	uring->n = n;
 	pthread_key_create(&uring->own, NULL);

@@ -14,16 +14,26 @@
  */
 #pragma once
 
-#include "fuse/mount.h"
-
+#include <fuse_lowlevel.h>
+#include <stdbool.h>
 #include <sys/uio.h>
+
+typedef struct MneUring MneUring;
+
+/* Whose requests they are. */
+typedef struct {
+	struct fuse_session *session;
+	/* Carry out a request that looks as if it had been read from /dev/fuse. */
+	void (*carry_out)(void *user, struct fuse_buf *request);
+	void *user;
+} MneUringClient;
 
 /* Was it built in? */
 bool mne_uring_is_built(void);
 
 /* Starts the threads, after the kernel was told in the answer to INIT.  max_payload: bytes of
  * the biggest request or answer, without its headers. */
-MneUring *mne_uring_new(MneMount *mount, size_t max_payload);
+MneUring *mne_uring_new(const MneUringClient *client, size_t max_payload);
 /* Ends the threads, and waits for them. */
 void mne_uring_free(MneUring *uring);
 

@@ -13,9 +13,9 @@ bool mne_uring_is_built(void)
 	return false;
 }
 
-MneUring *mne_uring_new(MneMount *mount, size_t max_payload)
+MneUring *mne_uring_new(const MneUringClient *client, size_t max_payload)
 {
-	(void)mount;
+	(void)client;
 	(void)max_payload;
 	return NULL;
 }

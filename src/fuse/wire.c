@@ -11,9 +11,11 @@
 #include "fuse/wire.h"
 
 #include "fuse/uring.h"
+#include "util/log.h"
 
 #include <linux/fuse.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 /* FUSE_OVER_IO_URING, bit 41 of the flags: newer than our headers. */
@@ -53,7 +55,7 @@ static void touch_init(MneMount *mount, const struct fuse_in_header *header)
 				  (init->flags2 & FLAG2_OVER_IO_URING);
 }
 
-void mne_wire_touch(MneMount *mount, struct fuse_in_header *header)
+static void touch(MneMount *mount, struct fuse_in_header *header)
 {
 	switch (header->opcode) {
 	case FUSE_OPEN: touch_open(header + 1); break;
@@ -68,12 +70,39 @@ void mne_wire_touch(MneMount *mount, struct fuse_in_header *header)
 	}
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+void mne_wire_process(MneMount *mount, struct fuse_buf *request)
+{
+	const struct fuse_in_header *header = request->mem;
+	unsigned op = request->size >= sizeof(*header) ? header->opcode : 0;
+	uint64_t began = now_ns();
+
+	if (mne_log_traces())
+		g_debug("request %s", mne_wire_names()[MIN(op, MNE_N_OPS - 1)]);
+	fuse_session_process_buf(mount->session, request);
+	mne_stats_request(mount->ns->stats, op, now_ns() - began);
+}
+
+/* A request of a ring has not been through wire_read(). */
+static void carry_out(void *user, struct fuse_buf *request)
+{
+	touch(user, request->mem);
+	mne_wire_process(user, request);
+}
+
 static ssize_t wire_read(int fd, void *buffer, size_t len, void *user)
 {
 	ssize_t got = read(fd, buffer, len);
 
 	if (got >= (ssize_t)sizeof(struct fuse_in_header))
-		mne_wire_touch(user, buffer);
+		touch(user, buffer);
 	return got;
 }
 
@@ -111,9 +140,11 @@ static void touch_init_reply(const struct iovec *iov, int count, const MneMount 
 /* The kernel waits with requests until every queue has registered. */
 static void after_init(MneMount *mount)
 {
+	const MneUringClient client = { mount->session, carry_out, mount };
+
 	mount->init_unique = 0;
 	if (wants_uring(mount))
-		atomic_store(&mount->uring, mne_uring_new(mount, MNE_MAX_WRITE));
+		atomic_store(&mount->uring, mne_uring_new(&client, MNE_MAX_WRITE));
 	atomic_store(&mount->ns->over_uring, wants_uring(mount));
 	atomic_store(&mount->is_ready, true);
 }
@@ -142,13 +173,6 @@ int mne_wire_attach(MneMount *mount)
 
 	return fuse_session_custom_io(mount->session, &io,
 				      fuse_session_fd(mount->session));
-}
-
-unsigned mne_wire_opcode(const struct fuse_buf *request)
-{
-	const struct fuse_in_header *header = request->mem;
-
-	return request->size >= sizeof(*header) ? header->opcode : 0;
 }
 
 const char *const *mne_wire_names(void)

@@ -23,12 +23,8 @@
 /* Between fuse_session_mount() and the first request.  Its user data is mount. */
 int mne_wire_attach(MneMount *mount);
 
-/* Make a request, wherever it came from, fit libfuse: see above. */
-struct fuse_in_header;
-void mne_wire_touch(MneMount *mount, struct fuse_in_header *header);
-
-/* The number of a request that was received; 0 when it is none. */
-unsigned mne_wire_opcode(const struct fuse_buf *request);
+/* Carry a request out that was read through mne_wire_attach()'s hands, and count it. */
+void mne_wire_process(MneMount *mount, struct fuse_buf *request);
 
 /* Names by number, for statistics; a number of our own for what the crew did. */
 #define MNE_OP_CREW 0u
