@@ -46,6 +46,7 @@ static MneFuseOptions fuse_options(const MneMountOptions *asked)
 		.debug = asked->debug,
 		.read_only = asked->read_only,
 		.allow_other = asked->allow_other,
+		.default_permissions = asked->default_permissions,
 		.no_cplinks = asked->no_cplinks,
 		.no_uring = asked->no_uring,
 		.mount_options = asked->kernel->len > 0 ? asked->kernel->str : NULL,

@@ -57,6 +57,13 @@ static bool set_debug(MneMountOptions *options, const char *value)
 	return true;
 }
 
+static bool set_default_permissions(MneMountOptions *options, const char *value)
+{
+	(void)value;
+	options->default_permissions = true;
+	return true;
+}
+
 static bool set_ctl(MneMountOptions *options, const char *value)
 {
 	static const char *const names[] = { "hidden", "visible", "off", NULL };
@@ -149,7 +156,7 @@ static const Row rows[] = {
 	{ "io_uring", "on or off", set_io_uring },
 	{ "allow_other", NULL, set_allow_other },
 	{ "debug", NULL, set_debug },
-	{ "default_permissions", NULL, ignore }, /* always on */
+	{ "default_permissions", NULL, set_default_permissions },
 	{ "async", NULL, ignore },
 };
 

@@ -146,27 +146,51 @@ static void write_control(MneMount *mount, MneTask *task)
 		mne_handle_write(task->handle, 0, mne_slice_of(task->bytes), false));
 }
 
+/* The kernel asks for the mode again, before who wrote can make use of the old one. */
+static ssize_t write_record(MneMount *mount, const MneTask *task, MneSlice bytes)
+{
+	bool kill = task->flags & MNE_WIRE_KILL_SUID;
+	bool drops = kill && mne_handle_has_suid(task->handle);
+	ssize_t written = mne_handle_write(task->handle, task->offset, bytes, kill);
+
+	if (written > 0 && drops)
+		(void)fuse_lowlevel_notify_inval_inode(mount->session, task->ino, -1,
+						       0);
+	return written;
+}
+
+/* Past the cache the kernel leaves O_DSYNC to us. */
+static void write_synced(MneMount *mount, MneTask *task)
+{
+	ssize_t written = write_record(mount, task, mne_slice_of(task->bytes));
+	int err = written < 0 ? 0 : mne_handle_sync(task->handle);
+
+	reply_written(task->req, task->ino, err < 0 ? err : written);
+}
+
 void mne_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size,
 		  off_t offset, struct fuse_file_info *info)
 {
-	MneHandle *handle = handle_of(info);
+	MneMount *mount = mne_mount_of(req);
+	bool is_control = mne_handle_is_control(handle_of(info));
 	MneTask task = {
-		.run = write_control,
+		.run = is_control ? write_control : write_synced,
 		.req = req,
 		.ino = ino,
-		.handle = handle,
-		.with_fence = true,
-		.may_drop = true,
+		.handle = handle_of(info),
+		.offset = (uint64_t)offset,
+		.flags = (unsigned)info->flags,
+		.with_fence = is_control,
+		.may_drop = is_control,
 	};
 
-	if (mne_handle_is_control(handle)) {
-		task.bytes = g_bytes_new(data, size);
-		mne_crew_post(mne_mount_of(req)->crew, &task);
+	if (!is_control && !(info->flags & O_DSYNC)) {
+		reply_written(req, ino,
+			      write_record(mount, &task, mne_slice(data, size)));
 		return;
 	}
-	reply_written(req, ino,
-		      mne_handle_write(handle, (uint64_t)offset, mne_slice(data, size),
-				       wants_kill(info)));
+	task.bytes = g_bytes_new(data, size);
+	mne_crew_post(mount->crew, &task);
 }
 
 /* Carried out before it is answered: see the fence. */

@@ -14,6 +14,8 @@
 #include "util/lock.h"
 #include "util/log.h"
 
+#include <fcntl.h>
+
 /* How a filesystem breathes: no news. */
 static bool is_ordinary(int err)
 {
@@ -92,13 +94,18 @@ void mne_reply_attr(fuse_req_t req, const MneFound *found)
 }
 
 /* Bytes change only through this mount, so the kernel keeps them from one open to the
- * next.  Nothing happens at flush: a file is committed by its release. */
+ * next.  Nothing happens at flush: a file is committed by its release.
+ *
+ * Who can only write cannot read what the cache would keep: his bytes go past it, and the
+ * kernel does not ask for security.capability first (the write drops it, see ns/handle.c).
+ * What others have in the cache there is invalidated by the kernel. */
 static void set_info(MneHandle *handle, struct fuse_file_info *info)
 {
 	info->fh = (uintptr_t)handle;
 	info->noflush = 1;
 	info->keep_cache = !mne_handle_is_control(handle);
-	info->direct_io = mne_handle_is_control(handle);
+	info->direct_io = mne_handle_is_control(handle) ||
+			  (info->flags & O_ACCMODE) == O_WRONLY;
 }
 
 void mne_reply_open(fuse_req_t req, MneHandle *handle, struct fuse_file_info *info)

@@ -29,7 +29,6 @@
 #include "util/lock.h"
 
 #include <errno.h>
-#include <glib.h>
 #include <liburing.h>
 #include <linux/fuse.h>
 #include <pthread.h>
@@ -40,6 +39,8 @@
 #include <sys/eventfd.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
+
+#include <glib.h>
 
 #define DEPTH   8u /* entries of a queue */
 #define PAGE    4096u

@@ -209,6 +209,23 @@ ssize_t mne_handle_read(MneHandle *handle, uint64_t offset, void *buffer, size_t
 			     &handle->node, offset, buffer, len);
 }
 
+/* The kernel does this itself for what goes through its cache. */
+static int drop_capability(MneHandle *handle)
+{
+	const MneSlice name = mne_slice_str("security.capability");
+	int err;
+
+	if (!mne_file_may_have_xattr(handle->file, name))
+		return 0;
+	err = mne_ns_setxattr(handle->ns, handle->inode, name, MNE_SLICE_EMPTY, 0);
+	return mne_err_is(err, ENODATA) ? 0 : err;
+}
+
+bool mne_handle_has_suid(MneHandle *handle)
+{
+	return handle->file && mne_file_has_suid(handle->file);
+}
+
 ssize_t mne_handle_write(MneHandle *handle, uint64_t offset, MneSlice bytes,
 			 bool kill_suid)
 {
@@ -218,6 +235,7 @@ ssize_t mne_handle_write(MneHandle *handle, uint64_t offset, MneSlice bytes,
 	}
 	if (!handle->file)
 		return -EBADF;
+	MNE_TRY(drop_capability(handle));
 	return mne_file_write(handle->file, offset, bytes.data, bytes.len, false,
 			      kill_suid);
 }

@@ -33,8 +33,11 @@ ssize_t mne_handle_read_control(MneHandle *handle, uint64_t offset, void *buffer
 
 ssize_t mne_handle_read(MneHandle *handle, uint64_t offset, void *buffer, size_t len)
 	MNE_CHECKED;
+/* Drops security.capability.  kill_suid: setuid and setgid bits, too. */
 ssize_t mne_handle_write(MneHandle *handle, uint64_t offset, MneSlice bytes,
 			 bool kill_suid) MNE_CHECKED;
+/* Are there setuid or setgid bits to drop? */
+bool mne_handle_has_suid(MneHandle *handle);
 /* After it the file's attributes are in out. */
 int mne_handle_truncate(MneHandle *handle, uint64_t size, MneFound *out) MNE_CHECKED;
 int mne_handle_allocate(MneHandle *handle, int mode, uint64_t offset, uint64_t len)

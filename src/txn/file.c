@@ -8,6 +8,7 @@
 
 #include "txn/file.h"
 
+#include "record/xattr.h"
 #include "txn/attr.h"
 #include "txn/entry.h"
 #include "txn/filestate.h"
@@ -527,6 +528,21 @@ int mne_file_node(MneFile *file, MneNode *out_node)
 uint64_t mne_file_rec(const MneFile *file)
 {
 	return file->rec;
+}
+
+bool mne_file_has_suid(MneFile *file)
+{
+	MNE_WITH_LOCK(&file->lock);
+	return file->node.mode & (S_ISUID | S_ISGID);
+}
+
+bool mne_file_may_have_xattr(MneFile *file, MneSlice name)
+{
+	MneSlice value;
+
+	MNE_WITH_LOCK(&file->lock);
+	return (file->node.flags & MNE_NODE_BIG_XATTRS) ||
+	       mne_xattrs_get(file->node.xattrs, name, &value) != -ENODATA;
 }
 
 int mne_truncate(MneStore *store, const MnePlace *place, uint64_t size,

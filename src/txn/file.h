@@ -53,6 +53,10 @@ int mne_file_seek(MneFile *file, uint64_t offset, int whence, uint64_t *out_offs
 int mne_file_sync(MneFile *file) MNE_CHECKED;
 int mne_file_node(MneFile *file, MneNode *out_node) MNE_CHECKED;
 uint64_t mne_file_rec(const MneFile *file);
+/* Does a write by somebody without the right to keep them drop setuid or setgid bits? */
+bool mne_file_has_suid(MneFile *file);
+/* false: it has no extended attribute of this name. */
+bool mne_file_may_have_xattr(MneFile *file, MneSlice name);
 
 /* truncate(2) by path: open, truncate, close. */
 int mne_truncate(MneStore *store, const MnePlace *place, uint64_t size,
