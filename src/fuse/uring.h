@@ -14,9 +14,10 @@
  */
 #pragma once
 
-#include <fuse_lowlevel.h>
 #include <stdbool.h>
 #include <sys/uio.h>
+
+#include <fuse_lowlevel.h>
 
 typedef struct MneUring MneUring;
 
