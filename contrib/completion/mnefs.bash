@@ -22,7 +22,7 @@ _mnefs() {
 	local globals='-C --at --json -q --quiet -v --verbose --no-color -h --help -V --version
 		--list-commands'
 	local mount='ro rw create ctl=hidden ctl=visible ctl=off sync= sync=commit sync=off commit=
-		cplinks=on cplinks=off io_uring=on io_uring=off allow_other debug noexec nosuid nodev noatime nodiratime'
+		cplinks=on cplinks=off auto=hourly: auto=daily: auto=weekly: auto=monthly: io_uring=on io_uring=off allow_other debug noexec nosuid nodev noatime nodiratime'
 
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
@@ -67,7 +67,11 @@ _mnefs() {
 		drop) words="-n --dry-run $globals $(_mnefs_checkpoints "${at[@]}")" ;;
 		show | rename) words="$globals $(_mnefs_checkpoints "${at[@]}")" ;;
 		list) words=$globals ;;
-		*) words='create list show drop rename' ;;
+		prune)
+			words="--keep-last --keep-hourly --keep-daily --keep-weekly --keep-monthly
+				--keep-yearly -n --dry-run $globals"
+			;;
+		*) words='create list show drop prune rename' ;;
 		esac
 		;;
 	check) words="--repair --fast $globals" ;;

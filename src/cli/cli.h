@@ -88,5 +88,6 @@ MneExit mne_cmd_ckpt_show(MneCli *cli);
 MneExit mne_cmd_ckpt_drop(MneCli *cli);
 MneExit mne_cmd_ckpt_rename(MneCli *cli);
 MneExit mne_cmd_watch(MneCli *cli);
+MneExit mne_cmd_ckpt_prune(MneCli *cli);
 MneExit mne_cmd_version(MneCli *cli);
 MneExit mne_cmd_help(MneCli *cli);

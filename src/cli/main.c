@@ -85,6 +85,17 @@ static const MneOption watch_options[] = {
 	NO_MORE,
 };
 
+static const MneOption prune_options[] = {
+	{ "keep-last", 0, "N", "keep the newest N" },
+	{ "keep-hourly", 0, "N", "of each of the last N hours, the newest" },
+	{ "keep-daily", 0, "N", "of each of the last N days, the newest" },
+	{ "keep-weekly", 0, "N", "of each of the last N weeks, the newest" },
+	{ "keep-monthly", 0, "N", "of each of the last N months, the newest" },
+	{ "keep-yearly", 0, "N", "of each of the last N years, the newest" },
+	{ "dry-run", 'n', NULL, "say what would be dropped, and what kept, and why" },
+	NO_MORE,
+};
+
 enum { MANY = 10000 };
 
 static const MneCommand commands[] = {
@@ -110,6 +121,9 @@ static const MneCommand commands[] = {
 	  no_options, mne_cmd_ckpt_rename },
 	{ "watch", "[TABLE...]", 0, MANY, "Show what happens, as it happens",
 	  watch_options, mne_cmd_watch },
+	{ "checkpoint prune", "", 0, 0,
+	  "Drop all checkpoints but those that the rules keep", prune_options,
+	  mne_cmd_ckpt_prune },
 	{ "check", "STORE", 1, 1, "Verify a store that is not mounted", check_options,
 	  mne_cmd_check },
 	{ "version", "", 0, 0, "Show the version", no_options, mne_cmd_version },

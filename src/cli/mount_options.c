@@ -12,6 +12,7 @@
 
 #include "cli/mount_options.h"
 
+#include "cli/history_options.h"
 #include "cli/say.h"
 #include "cli/suggest.h"
 #include "txn/store.h"
@@ -131,6 +132,11 @@ static bool set_io_uring(MneMountOptions *options, const char *value)
 	return options->no_uring || strcmp(value, "on") == 0;
 }
 
+static bool set_auto(MneMountOptions *options, const char *value)
+{
+	return mne_parse_auto(value, &options->automatic);
+}
+
 static bool ignore(MneMountOptions *options, const char *value)
 {
 	(void)options;
@@ -154,6 +160,7 @@ static const Row rows[] = {
 	{ "commit", "seconds", set_commit },
 	{ "cplinks", "on or off", set_cplinks },
 	{ "io_uring", "on or off", set_io_uring },
+	{ "auto", "hourly:N, daily:N, weekly:N, monthly:N", set_auto },
 	{ "allow_other", NULL, set_allow_other },
 	{ "debug", NULL, set_debug },
 	{ "default_permissions", NULL, set_default_permissions },
@@ -251,10 +258,19 @@ static bool set_own(MneMountOptions *options, const char *word, const char *name
 static bool take_word(MneMountOptions *options, const char *word)
 {
 	const char *equals = strchr(word, '=');
+
+	/* auto=hourly:24,daily:7 was cut at its commas. */
+	if (mne_auto_is_on(&options->automatic) &&
+	    mne_parse_auto(word, &options->automatic)) {
+		append(options->shown, word);
+		return true;
+	}
+
 	g_autofree char *name = g_strndup(word, equals ? (gsize)(equals - word)
 						       : strlen(word));
 
-	if (is_among(ignored, G_N_ELEMENTS(ignored), name) ||
+	if ((is_among(ignored, G_N_ELEMENTS(ignored), name) &&
+	     !(equals && find_row(name, true))) ||
 	    g_str_has_prefix(name, "x-") || g_str_has_prefix(name, "comment"))
 		return true;
 	if (is_among(passed_if_root, G_N_ELEMENTS(passed_if_root), name)) {

@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include "ns/auto.h"
+
 #include <stdbool.h>
 
 #include <glib.h>
@@ -16,6 +18,7 @@ typedef struct {
 	MneShow ctl;
 	int sync_seconds; /* as MneStoreOptions has it */
 	unsigned commit_seconds;
+	MneAutoRules automatic;
 	GString *kernel; /* "noexec,nodev": for mount(2) */
 	GString *shown; /* what the user asked for */
 } MneMountOptions;

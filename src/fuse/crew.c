@@ -61,8 +61,7 @@ static MneTask *take(MneCrew *crew)
 	return task;
 }
 
-/* The kernel may still show bytes of a checkpoint that is gone. */
-static void invalidate_gone(MneMount *mount)
+void mne_crew_invalidate_gone(MneMount *mount)
 {
 	g_autoptr(GArray) gone = mne_inodes_take_gone(mount->ns->inodes);
 
@@ -82,7 +81,7 @@ static void run(MneMount *mount, MneTask *task)
 	took = g_get_monotonic_time() - task->posted;
 	mne_stats_request(mount->ns->stats, MNE_OP_CREW, (uint64_t)MAX(took, 0) * 1000);
 	if (may_drop)
-		invalidate_gone(mount);
+		mne_crew_invalidate_gone(mount);
 }
 
 static void done(MneCrew *crew, MneTask *task)

@@ -30,6 +30,8 @@ typedef struct MneTask {
 } MneTask;
 
 MneCrew *mne_crew_new(MneMount *mount, unsigned max_threads);
+/* The kernel may still show bytes of checkpoints that are gone: tell it. */
+void mne_crew_invalidate_gone(MneMount *mount);
 /* Runs what was posted; what is posted from now on is answered with ESHUTDOWN. */
 void mne_crew_stop(MneCrew *crew);
 /* It was stopped, and nobody posts any more. */

@@ -20,6 +20,7 @@
 #include "fuse/ops.h"
 #include "fuse/uring.h"
 #include "fuse/wire.h"
+#include "ns/clock.h"
 #include "util/log.h"
 #include "util/text.h"
 
@@ -155,6 +156,8 @@ static void *notify(void *data)
 
 		if (!mne_store_next_notice(mount->store, NOTICE_WAIT_MS, &notice))
 			continue;
+		if (notice.dropped)
+			mne_crew_invalidate_gone(mount);
 		number = notice.rec == MNE_ROOT_DIR
 				 ? FUSE_ROOT_ID
 				 : mne_inodes_number_of(mount->ns->inodes, notice.rec);
@@ -201,6 +204,7 @@ static void block_signals(sigset_t *out_awaited)
 static int serve(MneMount *mount, const MneFuseOptions *options, MneDaemon *daemon)
 {
 	Notifier notifier = { .mount = mount };
+	MneClock *clock;
 	sigset_t awaited;
 	int result = 0, number;
 
@@ -210,6 +214,7 @@ static int serve(MneMount *mount, const MneFuseOptions *options, MneDaemon *daem
 	mne_loop_new(mount, n_readers(options));
 	if (pthread_create(&notifier.thread, NULL, notify, &notifier) != 0)
 		g_error("cannot start a thread");
+	clock = mne_clock_new(mount->ns);
 
 	if (wait_until_ready(mount)) {
 		mne_daemon_ready(daemon);
@@ -221,6 +226,7 @@ static int serve(MneMount *mount, const MneFuseOptions *options, MneDaemon *daem
 		result = 1;
 	}
 
+	mne_clock_free(clock);
 	mne_store_end_events(mount->store);
 	mne_crew_stop(mount->crew);
 	atomic_store(&notifier.stop, true);
@@ -273,6 +279,7 @@ static int with_store(const MneFuseOptions *options, MneStore *store,
 		.ctl = options->ctl,
 		.cplinks = !options->no_cplinks,
 		.read_only = options->read_only,
+		.automatic = options->automatic,
 		.shown = (char *)options->shown_options,
 		.mount_point = (char *)mount_point,
 	};

@@ -19,6 +19,7 @@ typedef struct {
 	bool default_permissions; /* the kernel checks them even where only root gets in */
 	bool no_uring; /* requests come through /dev/fuse even where io_uring is to be had */
 	bool no_cplinks; /* st_nlink in checkpoints is 1 */
+	MneAutoRules automatic; /* checkpoints that come by themselves */
 	unsigned readers; /* threads that read requests; 0: as many as pays */
 	const char *mount_options; /* for the kernel: "noexec,nodev"; may be NULL */
 	const char

@@ -15,6 +15,7 @@
  */
 #pragma once
 
+#include "ns/auto.h"
 #include "ns/inode.h"
 #include "ns/name.h"
 #include "ns/stats.h"
@@ -30,6 +31,7 @@ typedef struct {
 	MneCtlMode ctl;
 	bool cplinks; /* st_nlink in a checkpoint counts the checkpoints that share it */
 	bool read_only;
+	MneAutoRules automatic; /* checkpoints that come by themselves */
 	char *shown; /* as the user gave them */
 	char *mount_point;
 } MneNsOptions;

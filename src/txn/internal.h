@@ -74,6 +74,8 @@ int mne_store_apply_raw(MneStore *store, MneKvBatch *batch) MNE_CHECKED;
 /* Wake the background thread: there is something to reclaim. */
 void mne_store_wake(MneStore *store);
 void mne_store_notify(MneStore *store, uint64_t rec);
+/* A checkpoint was dropped in the background. */
+void mne_store_notify_dropped(MneStore *store);
 
 /* txn/linknames.c: what an older mnefs left out. */
 int mne_store_add_names(MneStore *store) MNE_CHECKED;

@@ -121,6 +121,7 @@ int mne_store_statvfs(MneStore *store, struct statvfs *out) MNE_CHECKED;
 /* What changed behind the kernel's back: the notify thread takes these one by one. */
 typedef struct {
 	uint64_t rec; /* live record whose attributes changed */
+	bool dropped; /* a checkpoint was, by nobody's request */
 } MneNotice;
 /* Events: see txn/feed.h.  A reader hears of the commits after since, or, where that is not
  * kept, of those from now on: *out_from is the seq after which it hears everything. */

@@ -15,14 +15,25 @@ void mne_store_wake(MneStore *store)
 	mne_cond_signal(&store->worker.wake);
 }
 
-void mne_store_notify(MneStore *store, uint64_t rec)
+static void push_notice(MneStore *store, uint64_t rec, bool dropped)
 {
 	MneNotice *notice = g_new0(MneNotice, 1);
 
 	notice->rec = rec;
+	notice->dropped = dropped;
 	MNE_WITH_LOCK(&store->notices.lock);
 	g_queue_push_tail(&store->notices.queue, notice);
 	mne_cond_signal(&store->notices.came);
+}
+
+void mne_store_notify(MneStore *store, uint64_t rec)
+{
+	push_notice(store, rec, false);
+}
+
+void mne_store_notify_dropped(MneStore *store)
+{
+	push_notice(store, 0, true);
 }
 
 void mne_store_wake_notices(MneStore *store)
