@@ -11,6 +11,7 @@
 #include "cli/place.h"
 #include "cli/prune.h"
 #include "cli/say.h"
+#include "util/text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -118,11 +119,11 @@ static void print_json(const char *name, const char *what, const char *reason)
 {
 	g_autoptr(GString) line = g_string_new("{\"name\":");
 
-	mne_json_add_string(line, name);
+	mne_text_add_json(line, mne_slice_str(name));
 	g_string_append_printf(line, ",\"action\":\"%s\"", what);
 	if (reason) {
 		g_string_append(line, ",\"why\":");
-		mne_json_add_string(line, reason);
+		mne_text_add_json(line, mne_slice_str(reason));
 	}
 	printf("%s}\n", line->str);
 }
