@@ -205,3 +205,9 @@ def test_each_checkpoint_has_a_directory_of_facts(fs, ctl):
     fs.drop("one")
     assert os.listdir(ctl / "checkpoints") == []
     assert not (ctl / "checkpoints/one").exists()
+
+
+def test_n5_what_can_be_read_is_key_value_lines_or_json(ctl):
+    for line in (ctl / "status").read_text().splitlines():
+        assert re.fullmatch(r"[a-z_]+ .*", line), line
+    assert isinstance(json.loads((ctl / "status.json").read_text()), dict)

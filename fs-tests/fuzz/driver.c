@@ -3,7 +3,8 @@
  * fuzz/driver.c - main() of a fuzz target where there is no libFuzzer
  *
  * Runs the target over the files, and the files in the directories, that its command
- * line names.  A target fails by aborting; the last line says over what.
+ * line names.  A target fails by aborting; the last line says over what.  D5: whatever the
+ * bytes are, a decoder answers.
  */
 #define G_LOG_DOMAIN "mne-fuzz"
 

@@ -53,6 +53,7 @@ static void test_more_than_the_frame_holds_is_refused(Blobs *f, const void *data
 	g_assert_cmpint(blobs_read_part(f, &ref, 100, 0), ==, 0);
 }
 
+/* D3: the bytes that went in, or an error. */
 static void test_a_flipped_bit_is_corrupt_whatever_part_is_read(Blobs *f,
 								const void *data)
 {

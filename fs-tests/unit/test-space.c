@@ -357,6 +357,39 @@ static void test_a_store_that_never_counted_is_counted_when_it_is_opened(
 	drop_and_compare(f, "c");
 }
 
+static uint64_t retained_after(Fixture *f, const char *name, unsigned seed)
+{
+	write_file(f, name, seed, 100);
+	return keys_of(f, MNE_TAG_RETAINED);
+}
+
+/* C4: a change costs one image of each key, however many checkpoints there are, and once. */
+static void test_c4_a_change_costs_one_image_however_many_checkpoints_there_are(
+	Fixture *f, gconstpointer data)
+{
+	const unsigned counts[] = { 1, 2, 40 };
+	uint64_t first = 0, made = 0;
+
+	(void)data;
+	write_file(f, "k", 1, 100);
+	for (unsigned round = 0; round < G_N_ELEMENTS(counts); round++) {
+		uint64_t before = keys_of(f, MNE_TAG_RETAINED), cost;
+
+		for (unsigned i = 0; i < counts[round]; i++) {
+			g_autofree char *name = g_strdup_printf("c%" G_GUINT64_FORMAT,
+								made++);
+
+			mne_ckpt_unref(checkpoint(f, name));
+		}
+		g_assert_cmpuint(keys_of(f, MNE_TAG_RETAINED), ==, before);
+		cost = retained_after(f, "k", round + 2) - before;
+		first = round == 0 ? cost : first;
+		g_assert_cmpuint(cost, ==, first);
+		g_assert_cmpuint(retained_after(f, "k", round + 9), ==, before + cost);
+	}
+	g_assert_cmpuint(first, >, 0);
+}
+
 /* --- the pure part ------------------------------------------------------------- */
 
 static void test_a_cell_counts_for_those_in_its_run(void)
@@ -405,6 +438,7 @@ int main(int argc, char **argv)
 	ADD(test_what_two_checkpoints_see_neither_frees_alone);
 	ADD(test_counts_survive_a_reopen_also_in_the_middle_of_reclaiming);
 	ADD(test_a_store_that_never_counted_is_counted_when_it_is_opened);
+	ADD(test_c4_a_change_costs_one_image_however_many_checkpoints_there_are);
 	ADD(test_dropping_gives_back_what_was_said_over_random_histories);
 	return g_test_run();
 }

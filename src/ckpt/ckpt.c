@@ -143,6 +143,8 @@ bool mne_ckpt_covers(const MneCkpt *ckpt, uint32_t table)
 {
 	if (ckpt->all_tables || table == MNE_ROOT_TABLE)
 		return true;
+	if (ckpt->tables->len == 0)
+		return false;
 	return bsearch(&table, ckpt->tables->data, ckpt->tables->len, sizeof(table),
 		       compare_u32) != NULL;
 }
