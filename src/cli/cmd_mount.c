@@ -67,7 +67,7 @@ static MneExit check_mount_point(const char *path)
 	struct stat st;
 	int err = stat(path, &st) < 0 ? errno : 0;
 
-	if (err == ENOTCONN)
+	if (mne_place_is_dead(err))
 		return MNE_EXIT_OK;
 	if (!err && !S_ISDIR(st.st_mode))
 		err = ENOTDIR;

@@ -89,7 +89,7 @@ MneExit mne_place_find(const MneCli *cli, char **out_root)
 	g_autofree char *path = g_strdup(cli->at ? cli->at : ".");
 	struct stat st;
 
-	if (stat(path, &st) < 0 && errno != ENOTCONN) {
+	if (stat(path, &st) < 0 && !mne_place_is_dead(errno)) {
 		mne_say_error("%s: %s", path, g_strerror(errno));
 		return mne_exit_of(errno);
 	}
@@ -100,7 +100,7 @@ MneExit mne_place_find(const MneCli *cli, char **out_root)
 			*out_root = best_name(path);
 			return MNE_EXIT_OK;
 		}
-		if (errno == ENOTCONN) {
+		if (mne_place_is_dead(errno)) {
 			g_autofree char *dead = mne_place_absolute(path);
 
 			return say_gone(dead);
@@ -110,6 +110,11 @@ MneExit mne_place_find(const MneCli *cli, char **out_root)
 		path = parent;
 	}
 	return say_nowhere(cli);
+}
+
+bool mne_place_is_dead(int err)
+{
+	return err == ENOTCONN || err == ECONNABORTED;
 }
 
 char *mne_place_read(const char *root, const char *file)
@@ -176,7 +181,7 @@ MneExit mne_place_must_read(const char *root, const char *file, char **out_text)
 {
 	char *text = mne_place_read(root, file);
 
-	if (!text && errno == ENOTCONN)
+	if (!text && mne_place_is_dead(errno))
 		return say_gone(root);
 	if (!text) {
 		mne_say_error("%s/.mnefs/%s: %s", root, file, g_strerror(errno));

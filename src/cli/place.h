@@ -9,6 +9,9 @@
 /* The mount point: of -C, or else the one we stand in.  Says why when it is none. */
 MneExit mne_place_find(const MneCli *cli, char **out_root);
 
+/* Does errno say that the daemon of a mount is gone?  ECONNABORTED: while it was asked. */
+bool mne_place_is_dead(int err);
+
 /* What a control file holds: a new string, or NULL with errno set. */
 char *mne_place_read(const char *root, const char *file);
 /* Write a line to a control file: 0, or a negative errno. */

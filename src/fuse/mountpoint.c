@@ -49,7 +49,8 @@ int mne_mountpoint_prepare(const char *path)
 	struct stat status;
 	int result = stat(path, &status);
 
-	if (result < 0 && errno == ENOTCONN && is_ours(path)) {
+	if (result < 0 && (errno == ENOTCONN || errno == ECONNABORTED) &&
+	    is_ours(path)) {
 		unmount(path);
 		result = stat(path, &status);
 	}
