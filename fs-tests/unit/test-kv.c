@@ -543,6 +543,24 @@ static void test_readers_see_whole_batches_beside_writers(
 
 /* ---- the rest ---- */
 
+static void test_a_snapshot_stays_as_it_was(Fixture *f,
+					    gconstpointer data G_GNUC_UNUSED)
+{
+	g_autoptr(GBytes) value = NULL;
+	MneKv *snapshot = NULL;
+
+	put(f->kv, "a", "1");
+	put(f->kv, "b", "1");
+	g_assert_cmpint(mne_kv_snapshot(f->kv, &snapshot), ==, 0);
+	put(f->kv, "a", "2");
+	put(f->kv, "c", "2");
+	assert_contents(snapshot, "a=1 b=1 ");
+	assert_contents(f->kv, "a=2 b=1 c=2 ");
+	g_assert_cmpint(mne_kv_get(snapshot, mne_slice_str("c"), &value), ==, -ENOENT);
+	mne_kv_close(snapshot);
+	assert_contents(f->kv, "a=2 b=1 c=2 ");
+}
+
 static void test_a_barrier_succeeds_and_changes_nothing(
 	Fixture *f, gconstpointer data G_GNUC_UNUSED)
 {
@@ -577,6 +595,7 @@ static const Test tests[] = {
 	TEST(seek_before_stands_at_the_last_key_below),
 	TEST(an_iterator_over_nothing_is_never_valid),
 	TEST(an_iterator_sees_the_moment_it_was_made),
+	TEST(a_snapshot_stays_as_it_was),
 	TEST(a_hundred_thousand_keys_are_kept),
 	TEST(readers_see_whole_batches_beside_writers),
 	TEST(a_barrier_succeeds_and_changes_nothing),

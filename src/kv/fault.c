@@ -97,6 +97,11 @@ static int fault_barrier(MneKv *kv)
 	return after(is_due, mne_kv_barrier(fault->next));
 }
 
+static int fault_snapshot(MneKv *kv, MneKv **out_snapshot)
+{
+	return mne_kv_snapshot(((FaultKv *)kv)->next, out_snapshot);
+}
+
 static uint64_t fault_size(MneKv *kv, MneSlice first, MneSlice last)
 {
 	return mne_kv_size(((FaultKv *)kv)->next, first, last);
@@ -119,6 +124,7 @@ static const MneKvOps fault_ops = {
 	.name = "fault",
 	.get = fault_get,
 	.iter = fault_iter,
+	.snapshot = fault_snapshot,
 	.apply = fault_apply,
 	.barrier = fault_barrier,
 	.size = fault_size,

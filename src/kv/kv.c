@@ -42,6 +42,11 @@ int mne_kv_iter(MneKv *kv, MneKvIter **out_iter)
 	return kv->ops->iter(kv, out_iter);
 }
 
+int mne_kv_snapshot(MneKv *kv, MneKv **out_snapshot)
+{
+	return kv->ops->snapshot(kv, out_snapshot);
+}
+
 int mne_kv_apply(MneKv *kv, MneKvBatch *batch)
 {
 	return kv->ops->apply(kv, batch);

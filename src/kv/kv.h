@@ -33,6 +33,10 @@ typedef struct {
 	/* An iterator over the state of this moment; see MneKvIterOps. */
 	int (*iter)(MneKv *kv, MneKvIter **out_iter);
 
+	/* The state of this moment as a map of its own, to be closed before kv: nothing can
+	 * be applied to it.  It may be lost (KV_SNAPSHOT) when the engine heals itself. */
+	int (*snapshot)(MneKv *kv, MneKv **out_snapshot);
+
 	/* Apply all of batch or none of it, visible to every later get and iter.  A
 	 * process that dies after return loses nothing; a machine may: see barrier.
 	 * -ENOSPC, -EIO, -KV_CORRUPT: nothing of the batch was applied. */
@@ -76,6 +80,7 @@ struct MneKvIter {
 
 int mne_kv_get(MneKv *kv, MneSlice key, GBytes **out_value) MNE_CHECKED;
 int mne_kv_iter(MneKv *kv, MneKvIter **out_iter) MNE_CHECKED;
+int mne_kv_snapshot(MneKv *kv, MneKv **out_snapshot) MNE_CHECKED;
 int mne_kv_apply(MneKv *kv, MneKvBatch *batch) MNE_CHECKED;
 int mne_kv_barrier(MneKv *kv) MNE_CHECKED;
 uint64_t mne_kv_size(MneKv *kv, MneSlice first, MneSlice last);

@@ -20,18 +20,13 @@
 
 #include "config.h"
 
-#include "kv/engines.h"
+#include "kv/leveldb.h"
+
 #include "kv/manifest.h"
-#include "kv/memtable.h"
-#include "kv/wal.h"
-#include "util/lock.h"
 
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <leveldb/c.h>
 
 enum {
 	MIB = 1024 * 1024,
@@ -41,35 +36,6 @@ enum {
 	BLOOM_BITS = 10,
 	DRAIN_MS = 200,
 };
-
-typedef struct {
-	MneKv base;
-	char *path;
-	MneWal *wal;
-	const MneKvOutside *outside; /* or NULL */
-	size_t buffer; /* of a memtable */
-	leveldb_options_t *options;
-	leveldb_cache_t *cache;
-	leveldb_filterpolicy_t *bloom;
-	leveldb_readoptions_t *reading;
-	leveldb_writeoptions_t *writing;
-
-	MneLock lock; /* of all below */
-	MneCond changed;
-	leveldb_t *db; /* changed by the pen's holder; NULL after a failed reopening */
-	unsigned users; /* gets and iterators inside db */
-	bool draining; /* nobody new may enter */
-	bool pen_taken;
-	MneMemtable *memtable; /* the pen's holder's; NULL: LevelDB's own affair */
-	int broken; /* why the last apply failed; only the pen's holder asks */
-	atomic_uint heals;
-} LevelKv;
-
-typedef struct {
-	MneKvIter base;
-	LevelKv *kv;
-	leveldb_iterator_t *iter;
-} LevelIter;
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(leveldb_writebatch_t, leveldb_writebatch_destroy)
 
@@ -87,8 +53,7 @@ static int errno_in(const char *text)
 	return -EIO;
 }
 
-/* Takes LevelDB's message; NULL is success. */
-static int take_error(const char *doing, char *text)
+int mne_level_error(const char *doing, char *text)
 {
 	int err;
 
@@ -107,15 +72,9 @@ static int take_error(const char *doing, char *text)
 	return err;
 }
 
-/* LevelDB copies from it even when there is nothing to copy. */
-static const char *chars(MneSlice slice)
-{
-	return slice.data ? (const char *)slice.data : "";
-}
-
 /* ---- healing; the caller has the pen ---- */
 
-static bool drain(LevelKv *kv)
+static bool drain(MneLevelKv *kv)
 {
 	bool drained;
 
@@ -132,11 +91,12 @@ static bool drain(LevelKv *kv)
 }
 
 /* Nobody else is in. */
-static int reopen(LevelKv *kv)
+static int reopen(MneLevelKv *kv)
 {
 	char *error = NULL;
 	leveldb_t *db;
 
+	mne_level_lose_snapshots(kv);
 	if (kv->db)
 		leveldb_close(kv->db);
 	db = leveldb_open(kv->options, kv->path, &error);
@@ -146,14 +106,14 @@ static int reopen(LevelKv *kv)
 	kv->draining = false;
 	mne_cond_broadcast(&kv->changed);
 	if (error)
-		return take_error("reopen", error);
+		return mne_level_error("reopen", error);
 	kv->broken = 0;
 	atomic_fetch_add(&kv->heals, 1);
 	return 0;
 }
 
 /* Recovery makes tables of the logs: what they name must be durable. */
-static int settle(LevelKv *kv)
+static int settle(MneLevelKv *kv)
 {
 	if (!kv->outside)
 		return 0;
@@ -161,7 +121,7 @@ static int settle(LevelKv *kv)
 	return kv->outside->settle(kv->outside->user);
 }
 
-static int heal(LevelKv *kv, size_t batch_bytes)
+static int heal(MneLevelKv *kv, size_t batch_bytes)
 {
 	MNE_TRY(mne_wal_require_room(kv->wal, batch_bytes));
 	MNE_TRY(settle(kv));
@@ -172,7 +132,7 @@ static int heal(LevelKv *kv, size_t batch_bytes)
 	return 0;
 }
 
-static void take_pen(LevelKv *kv)
+static void take_pen(MneLevelKv *kv)
 {
 	MNE_WITH_LOCK(&kv->lock);
 	while (kv->pen_taken)
@@ -180,21 +140,21 @@ static void take_pen(LevelKv *kv)
 	kv->pen_taken = true;
 }
 
-static void give_pen(LevelKv *kv)
+static void give_pen(MneLevelKv *kv)
 {
 	MNE_WITH_LOCK(&kv->lock);
 	kv->pen_taken = false;
 	mne_cond_broadcast(&kv->changed);
 }
 
-static int heal_if_broken(LevelKv *kv, size_t batch_bytes)
+static int heal_if_broken(MneLevelKv *kv, size_t batch_bytes)
 {
 	return kv->broken < 0 ? heal(kv, batch_bytes) : 0;
 }
 
-/* ---- reading ---- */
+/* ---- who is in ---- */
 
-static bool try_enter(LevelKv *kv, leveldb_t **out_db)
+static bool try_enter(MneLevelKv *kv, leveldb_t **out_db)
 {
 	MNE_WITH_LOCK(&kv->lock);
 	while (kv->draining)
@@ -206,8 +166,7 @@ static bool try_enter(LevelKv *kv, leveldb_t **out_db)
 	return true;
 }
 
-/* db stays open until leave(). */
-static int enter(LevelKv *kv, leveldb_t **out_db)
+int mne_level_enter(MneLevelKv *kv, leveldb_t **out_db)
 {
 	while (!try_enter(kv, out_db)) {
 		int err;
@@ -220,66 +179,12 @@ static int enter(LevelKv *kv, leveldb_t **out_db)
 	return 0;
 }
 
-static void leave(LevelKv *kv)
+void mne_level_leave(MneLevelKv *kv)
 {
 	MNE_WITH_LOCK(&kv->lock);
 	kv->users--;
 	if (kv->draining)
 		mne_cond_broadcast(&kv->changed);
-}
-
-static int level_get(MneKv *base, MneSlice key, GBytes **out_value)
-{
-	LevelKv *kv = (LevelKv *)base;
-	char *error = NULL;
-	leveldb_t *db;
-	char *value;
-	size_t len;
-
-	MNE_TRY(enter(kv, &db));
-	value = leveldb_get(db, kv->reading, chars(key), key.len, &len, &error);
-	leave(kv);
-	if (error)
-		return take_error("get", error);
-	if (!value)
-		return -ENOENT;
-
-	*out_value = g_bytes_new_with_free_func(value, len, leveldb_free, value);
-	return 0;
-}
-
-static uint64_t level_size(MneKv *base, MneSlice first, MneSlice last)
-{
-	LevelKv *kv = (LevelKv *)base;
-	const char *start = chars(first);
-	const char *limit = chars(last);
-	uint64_t size = 0;
-	leveldb_t *db;
-
-	if (enter(kv, &db) < 0)
-		return 0;
-	leveldb_approximate_sizes(db, 1, &start, &first.len, &limit, &last.len, &size);
-	leave(kv);
-	return size;
-}
-
-static char *level_stats(MneKv *base)
-{
-	LevelKv *kv = (LevelKv *)base;
-	leveldb_t *db;
-	char *levels, *memory, *text;
-
-	if (enter(kv, &db) < 0)
-		return NULL;
-	levels = leveldb_property_value(db, "leveldb.stats");
-	memory = leveldb_property_value(db, "leveldb.approximate-memory-usage");
-	leave(kv);
-	text = g_strdup_printf("leveldb memory=%s reopened=%u\n%s",
-			       memory ? memory : "?", atomic_load(&kv->heals),
-			       levels ? levels : "");
-	leveldb_free(levels);
-	leveldb_free(memory);
-	return text;
 }
 
 /* ---- writing ---- */
@@ -289,20 +194,20 @@ static void translate(void *user, MneSlice key, MneSlice value, bool is_delete)
 	leveldb_writebatch_t *to = user;
 
 	if (is_delete)
-		leveldb_writebatch_delete(to, chars(key), key.len);
+		leveldb_writebatch_delete(to, mne_level_chars(key), key.len);
 	else
-		leveldb_writebatch_put(to, chars(key), key.len, chars(value),
-				       value.len);
+		leveldb_writebatch_put(to, mne_level_chars(key), key.len,
+				       mne_level_chars(value), value.len);
 }
 
 /* Corruption does not heal; everything else may. */
-static int write_batch(LevelKv *kv, leveldb_writebatch_t *batch)
+static int write_batch(MneLevelKv *kv, leveldb_writebatch_t *batch)
 {
 	char *error = NULL;
 	int err;
 
 	leveldb_write(kv->db, kv->writing, batch, &error);
-	err = take_error("apply", error);
+	err = mne_level_error("apply", error);
 	if (err < 0 && !mne_err_is(err, MNE_E_KV_CORRUPT))
 		kv->broken = err;
 	return err;
@@ -310,7 +215,7 @@ static int write_batch(LevelKv *kv, leveldb_writebatch_t *batch)
 
 static int level_apply(MneKv *base, MneKvBatch *batch)
 {
-	LevelKv *kv = (LevelKv *)base;
+	MneLevelKv *kv = (MneLevelKv *)base;
 	g_autoptr(leveldb_writebatch_t) translated = leveldb_writebatch_create();
 	int err;
 
@@ -325,105 +230,14 @@ static int level_apply(MneKv *base, MneKvBatch *batch)
 	return err;
 }
 
-/* ---- iterators ---- */
-
-static void level_iter_seek(MneKvIter *base, MneSlice key)
-{
-	LevelIter *iter = (LevelIter *)base;
-
-	leveldb_iter_seek(iter->iter, chars(key), key.len);
-}
-
-static void level_iter_next(MneKvIter *base)
-{
-	leveldb_iter_next(((LevelIter *)base)->iter);
-}
-
-static void level_iter_seek_before(MneKvIter *base, MneSlice key)
-{
-	leveldb_iterator_t *iter = ((LevelIter *)base)->iter;
-
-	leveldb_iter_seek(iter, chars(key), key.len);
-	if (leveldb_iter_valid(iter))
-		leveldb_iter_prev(iter);
-	else
-		leveldb_iter_seek_to_last(iter);
-}
-
-static bool level_iter_valid(const MneKvIter *base)
-{
-	return leveldb_iter_valid(((const LevelIter *)base)->iter);
-}
-
-static MneSlice level_iter_key(const MneKvIter *base)
-{
-	MneSlice key;
-
-	key.data = (const uint8_t *)leveldb_iter_key(((const LevelIter *)base)->iter,
-						     &key.len);
-	return key;
-}
-
-static MneSlice level_iter_value(const MneKvIter *base)
-{
-	MneSlice value;
-
-	value.data = (const uint8_t *)leveldb_iter_value(
-		((const LevelIter *)base)->iter, &value.len);
-	return value;
-}
-
-static int level_iter_status(const MneKvIter *base)
-{
-	char *error = NULL;
-
-	leveldb_iter_get_error(((const LevelIter *)base)->iter, &error);
-	return take_error("iterate", error);
-}
-
-static void level_iter_free(MneKvIter *base)
-{
-	LevelIter *iter = (LevelIter *)base;
-
-	leveldb_iter_destroy(iter->iter);
-	leave(iter->kv);
-	g_free(iter);
-}
-
-static const MneKvIterOps level_iter_ops = {
-	.seek = level_iter_seek,
-	.next = level_iter_next,
-	.seek_before = level_iter_seek_before,
-	.valid = level_iter_valid,
-	.key = level_iter_key,
-	.value = level_iter_value,
-	.status = level_iter_status,
-	.free = level_iter_free,
-};
-
-static int level_iter(MneKv *base, MneKvIter **out_iter)
-{
-	LevelKv *kv = (LevelKv *)base;
-	LevelIter *iter;
-	leveldb_t *db;
-
-	MNE_TRY(enter(kv, &db));
-	iter = g_new0(LevelIter, 1);
-	iter->base.ops = &level_iter_ops;
-	iter->kv = kv;
-	iter->iter = leveldb_create_iterator(db, kv->reading);
-	*out_iter = &iter->base;
-	return 0;
-}
-
 /* ---- opening and closing ---- */
 
 static int level_barrier(MneKv *kv)
 {
-	return mne_wal_sync(((LevelKv *)kv)->wal);
+	return mne_wal_sync(((MneLevelKv *)kv)->wal);
 }
 
-static void free_all(LevelKv *kv)
+static void free_all(MneLevelKv *kv)
 {
 	if (kv->memtable)
 		mne_memtable_free(kv->memtable);
@@ -444,10 +258,10 @@ static void free_all(LevelKv *kv)
 /* leveldb_close() neither empties the memtable nor syncs. */
 static void level_close(MneKv *base)
 {
-	LevelKv *kv = (LevelKv *)base;
+	MneLevelKv *kv = (MneLevelKv *)base;
 	int err = level_barrier(base);
 
-	g_assert(kv->users == 0);
+	g_assert(kv->users == 0 && g_queue_is_empty(&kv->snapshots));
 	if (err < 0)
 		g_warning("%s: last sync: %s", kv->path, mne_err_text(err));
 	free_all(kv);
@@ -455,19 +269,20 @@ static void level_close(MneKv *base)
 
 static const MneKvOps level_ops = {
 	.name = "leveldb",
-	.get = level_get,
-	.iter = level_iter,
+	.get = mne_level_get,
+	.iter = mne_level_iter,
+	.snapshot = mne_level_snapshot,
 	.apply = level_apply,
 	.barrier = level_barrier,
-	.size = level_size,
-	.stats = level_stats,
+	.size = mne_level_size,
+	.stats = mne_level_stats,
 	.close = level_close,
 };
 
-static LevelKv *level_new(const char *path, const MneLeveldbOptions *options)
+static MneLevelKv *level_new(const char *path, const MneLeveldbOptions *options)
 {
 	size_t buffer = options->write_buffer ? options->write_buffer : DEFAULT_BUFFER;
-	LevelKv *kv = g_new0(LevelKv, 1);
+	MneLevelKv *kv = g_new0(MneLevelKv, 1);
 
 	kv->base.ops = &level_ops;
 	kv->outside = options->outside;
@@ -486,6 +301,7 @@ static LevelKv *level_new(const char *path, const MneLeveldbOptions *options)
 	leveldb_options_set_max_open_files(kv->options, MAX_OPEN_FILES);
 	leveldb_options_set_write_buffer_size(kv->options,
 					      kv->outside ? 2 * buffer : buffer);
+	g_queue_init(&kv->snapshots);
 	mne_lock_init(&kv->lock, MNE_RANK_ENGINE);
 	mne_cond_init(&kv->changed);
 	return kv;
@@ -543,10 +359,10 @@ static void flush_memtable(void *user)
 {
 	static const char beyond[] = "\xff\xff";
 
-	leveldb_compact_range(((LevelKv *)user)->db, beyond, 2, beyond, 2);
+	leveldb_compact_range(((MneLevelKv *)user)->db, beyond, 2, beyond, 2);
 }
 
-static int open_db(LevelKv *kv, const MneLeveldbOptions *options)
+static int open_db(MneLevelKv *kv, const MneLeveldbOptions *options)
 {
 	char *error = NULL;
 
@@ -564,13 +380,13 @@ static int open_db(LevelKv *kv, const MneLeveldbOptions *options)
 	if (kv->db && kv->outside)
 		kv->memtable = mne_memtable_new(kv->wal, kv->outside, kv->buffer,
 						flush_memtable, kv);
-	return take_error("open", error);
+	return mne_level_error("open", error);
 }
 
 int mne_kv_leveldb_open(const char *path, const MneLeveldbOptions *options,
 			MneKv **out_kv)
 {
-	LevelKv *kv = level_new(path, options);
+	MneLevelKv *kv = level_new(path, options);
 	int err = open_db(kv, options);
 
 	if (err < 0) {
@@ -584,13 +400,13 @@ int mne_kv_leveldb_open(const char *path, const MneLeveldbOptions *options,
 int mne_kv_leveldb_repair(const char *path)
 {
 	static const MneLeveldbOptions defaults = { 0 };
-	LevelKv *kv = level_new(path, &defaults);
+	MneLevelKv *kv = level_new(path, &defaults);
 	char *error = NULL;
 	int err = mne_wal_open(path, &kv->wal);
 
 	if (err == 0) {
 		leveldb_repair_db(kv->options, path, &error);
-		err = take_error("repair", error);
+		err = mne_level_error("repair", error);
 	}
 	free_all(kv);
 	return err;

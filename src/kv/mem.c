@@ -382,10 +382,13 @@ static int mem_iter(MneKv *kv, MneKvIter **out_iter)
 	return 0;
 }
 
+static int mem_snapshot(MneKv *kv, MneKv **out_snapshot);
+
 static const MneKvOps mem_ops = {
 	.name = "mem",
 	.get = mem_get,
 	.iter = mem_iter,
+	.snapshot = mem_snapshot,
 	.apply = mem_apply,
 	.barrier = mem_barrier,
 	.size = mem_size,
@@ -400,4 +403,14 @@ MneKv *mne_kv_mem_new(void)
 	kv->base.ops = &mem_ops;
 	mne_lock_init(&kv->lock, MNE_RANK_ENGINE);
 	return &kv->base;
+}
+
+/* Another map with the same root: what is applied to one, the other does not see. */
+static int mem_snapshot(MneKv *kv, MneKv **out_snapshot)
+{
+	MemKv *copy = (MemKv *)mne_kv_mem_new();
+
+	copy->root = root_of(kv);
+	*out_snapshot = &copy->base;
+	return 0;
 }

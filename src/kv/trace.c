@@ -117,6 +117,11 @@ static int trace_barrier(MneKv *kv)
 	return err;
 }
 
+static int trace_snapshot(MneKv *kv, MneKv **out_snapshot)
+{
+	return mne_kv_snapshot(((TraceKv *)kv)->next, out_snapshot);
+}
+
 static uint64_t trace_size(MneKv *kv, MneSlice first, MneSlice last)
 {
 	return mne_kv_size(((TraceKv *)kv)->next, first, last);
@@ -159,6 +164,7 @@ static const MneKvOps trace_ops = {
 	.name = "trace",
 	.get = trace_get,
 	.iter = trace_iter,
+	.snapshot = trace_snapshot,
 	.apply = trace_apply,
 	.barrier = trace_barrier,
 	.size = trace_size,

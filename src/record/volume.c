@@ -461,16 +461,56 @@ int mne_volume_add_feature(MneVolume *volume, uint64_t feature)
 
 uint64_t mne_volume_new_id(MneVolume *volume)
 {
+	while (volume->of)
+		volume = volume->of;
 	return atomic_fetch_add(&volume->next_id, 1);
 }
 
 uint32_t mne_volume_new_table(MneVolume *volume, MneKvBatch *batch)
 {
-	uint32_t id = volume->next_table++;
+	MneVolume *root = volume;
+	uint32_t id;
+
+	while (root->of)
+		root = root->of;
+	id = root->next_table++;
+	if (root == volume)
+		mne_volume_tell(volume, batch);
+	return id;
+}
+
+void mne_volume_tell(MneVolume *volume, MneKvBatch *batch)
+{
 	Super super = super_of(volume, false);
 
 	put_super(batch, &super);
-	return id;
+}
+
+uint64_t mne_volume_next_id(MneVolume *volume)
+{
+	while (volume->of)
+		volume = volume->of;
+	return volume->next_id;
+}
+
+MneVolume *mne_volume_new_staged(MneVolume *of, uint64_t seq)
+{
+	MneVolume *volume = g_new0(MneVolume, 1);
+
+	volume->path = g_strdup(of->path);
+	volume->kv = mne_kv_mem_new();
+	volume->blob = of->blob;
+	volume->lock_fd = -1;
+	volume->cookie = of->cookie;
+	volume->seq = seq;
+	volume->of = of;
+	return volume;
+}
+
+void mne_volume_free_staged(MneVolume *volume)
+{
+	volume->blob = NULL;
+	volume_free(volume);
 }
 
 void mne_volume_reserve(MneVolume *volume, MneKvBatch *batch)

@@ -29,7 +29,7 @@ enum {
 };
 #define MNE_FEATURES_KNOWN ((uint64_t)MNE_FEATURE_NAMES)
 
-typedef struct {
+typedef struct MneVolume {
 	char *path;
 	MneKv *kv;
 	MneBlobStore *blob;
@@ -45,7 +45,8 @@ typedef struct {
 	_Atomic uint64_t applied; /* batches since the opening, failed ones included */
 	_Atomic uint64_t settled; /* of these, how many name only durable blobs */
 	uint64_t told; /* what of `settled` SUPER says */
-	uint32_t next_table;
+	_Atomic uint32_t next_table;
+	struct MneVolume *of; /* a transaction's: ids are handed out by this one */
 } MneVolume;
 
 typedef struct {
@@ -67,8 +68,17 @@ int mne_volume_add_feature(MneVolume *volume, uint64_t feature) MNE_CHECKED;
 /* A new record, data or version id: never 0, never used before, below 2^52. */
 uint64_t mne_volume_new_id(MneVolume *volume);
 
+/* What the next id will be above. */
+uint64_t mne_volume_next_id(MneVolume *volume);
+
 /* A new table id, put into SUPER with the batch that makes the table: never 0. */
 uint32_t mne_volume_new_table(MneVolume *volume, MneKvBatch *batch);
+/* Put the table ids that a transaction took into the batch that makes its tables. */
+void mne_volume_tell(MneVolume *volume, MneKvBatch *batch);
+
+/* A volume of staged changes in memory over another one, which stays open. */
+MneVolume *mne_volume_new_staged(MneVolume *of, uint64_t seq);
+void mne_volume_free_staged(MneVolume *volume);
 
 /* Everything goes to the engine through here. */
 int mne_volume_apply(MneVolume *volume, MneKvBatch *batch) MNE_CHECKED;

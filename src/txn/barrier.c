@@ -9,8 +9,8 @@
 
 #include "config.h"
 
-#include "txn/internal.h"
 #include "txn/tell.h"
+#include "txn/txstate.h"
 #include "util/log.h"
 
 static int sync_all(MneStore *store)
@@ -58,6 +58,8 @@ static void lead(MneStore *store)
 
 int mne_store_require_working(MneStore *store)
 {
+	while (store->tx)
+		store = store->tx->of;
 	if (store->failed)
 		return mne_throw(STORE_FAILED,
 				 "the store is read-only since a sync failed: "
@@ -70,7 +72,7 @@ int mne_store_barrier(MneStore *store)
 	MneBarrier *barrier = &store->barrier;
 	uint64_t ticket;
 
-	if (store->options.read_only)
+	if (store->options.read_only || store->tx)
 		return 0;
 	MNE_TRY(mne_store_require_working(store));
 	if (barrier->seq == store->volume->seq)

@@ -9,17 +9,25 @@
 #include "txn/commit.h"
 
 #include "txn/tell.h"
+#include "txn/txstate.h"
 #include "util/coding.h"
 
 #define SLOW_COMMIT_MS 1000
 
 int mne_commit_begin(MneStore *store, MneCommit *out)
 {
+	int err;
+
 	if (store->options.read_only)
 		return -EROFS;
 	MNE_TRY(mne_store_require_working(store));
 
 	mne_lock(&store->gate);
+	err = store->tx ? mne_tx_require_open(store->tx) : 0;
+	if (err < 0) {
+		mne_unlock(&store->gate);
+		return err;
+	}
 	mne_kv_batch_clear(store->batch);
 	*out = (MneCommit){ .store = store,
 			    .seq = store->volume->seq + 1,
@@ -90,6 +98,8 @@ int mne_commit_apply(MneCommit *commit)
 	uint64_t told = volume->told;
 	int err;
 
+	if (store->tx)
+		return mne_tx_stage(store->tx, commit);
 	add_live(commit, 1, true);
 	mne_commit_put_tally(commit);
 	mne_volume_reserve(volume, store->batch);

@@ -27,6 +27,7 @@ static void file_free(MneFile *file)
 	g_clear_pointer(&file->small, g_byte_array_unref);
 	g_clear_pointer(&file->buffer, g_byte_array_unref);
 	g_clear_pointer(&file->pending, mne_extents_free);
+	mne_cond_clear(&file->thawed);
 	mne_lock_clear(&file->lock);
 	g_free(file);
 }
@@ -44,6 +45,7 @@ static MneFile *file_alloc(MneStore *store, uint32_t table, uint64_t rec, uint64
 
 	mne_ref_init(&file->ref);
 	mne_lock_init(&file->lock, MNE_RANK_FILE);
+	mne_cond_init(&file->thawed);
 	file->store = store;
 	file->table = table;
 	file->rec = rec;
@@ -343,6 +345,26 @@ int mne_file_commit(MneFile *file)
 	return 0;
 }
 
+bool mne_file_freeze(MneFile *file)
+{
+	MNE_WITH_LOCK(&file->lock);
+	file->frozen = !is_uncommitted(file);
+	return file->frozen;
+}
+
+void mne_file_thaw(MneFile *file)
+{
+	MNE_WITH_LOCK(&file->lock);
+	file->frozen = false;
+	mne_cond_broadcast(&file->thawed);
+}
+
+void mne_file_await_thaw(MneFile *file)
+{
+	while (file->frozen)
+		mne_cond_wait(&file->thawed, &file->lock);
+}
+
 void mne_file_mark_unlinked(MneFile *file, struct timespec now)
 {
 	mne_lock_assert_held(&file->lock);
@@ -441,7 +463,7 @@ int mne_file_close(MneFile *file, bool writable)
 	int closed = writable ? close_writer(file) : 0;
 
 	err = err < 0 ? err : closed;
-	if (err < 0) {
+	if (err < 0 && !file->store->tx) { /* of a transaction its commit says so */
 		g_warning("record %" G_GUINT64_FORMAT ": its last changes could not be "
 			  "committed at close (%s); they are kept and tried again",
 			  file->rec, mne_err_sentence(err));

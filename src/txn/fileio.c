@@ -144,6 +144,7 @@ ssize_t mne_file_write(MneFile *file, uint64_t offset, const void *data, size_t 
 		return 0;
 	MNE_TRY(mne_space_admit(&file->store->space, len + 256));
 	MNE_WITH_LOCK(&file->lock);
+	mne_file_await_thaw(file);
 	if (append)
 		offset = file->node.size;
 	if (offset > SIZE_MAX_FILE || len > SIZE_MAX_FILE - offset)
@@ -309,6 +310,7 @@ int mne_file_truncate(MneFile *file, uint64_t size)
 		return -EFBIG;
 	MNE_TRY(mne_store_require_working(file->store));
 	MNE_WITH_LOCK(&file->lock);
+	mne_file_await_thaw(file);
 	if (size == 0)
 		empty_it(file);
 	else if (size < file->node.size)
@@ -337,6 +339,7 @@ int mne_file_allocate(MneFile *file, int mode, uint64_t offset, uint64_t len)
 		MNE_TRY(mne_space_admit(&file->store->space, len));
 
 	MNE_WITH_LOCK(&file->lock);
+	mne_file_await_thaw(file);
 	if (zeros)
 		MNE_TRY(punch(file, offset, len));
 	if (!keep)

@@ -32,6 +32,8 @@ struct MneFile {
 	MneNode node; /* content is empty: see small */
 	bool exists; /* a commit has made it */
 	bool unlinked;
+	bool frozen; /* a transaction is being committed that changes it: writes wait */
+	MneCond thawed;
 	bool left; /* out of the set: its last handle was closed */
 	bool dirty;
 	int64_t dirty_since; /* monotonic, µs */
@@ -69,6 +71,12 @@ int mne_file_commit_as(MneFile *file, MneCommit *commit) MNE_CHECKED;
 
 /* The last name is gone: it lives on as long as it is open.  Caller holds the lock. */
 void mne_file_mark_unlinked(MneFile *file, struct timespec now);
+
+/* Keep it as it is until thawed; false: it is uncommitted.  Inside the gate. */
+bool mne_file_freeze(MneFile *file);
+void mne_file_thaw(MneFile *file);
+/* Before changing it.  Caller holds the lock, which is given up while waiting. */
+void mne_file_await_thaw(MneFile *file);
 
 /* txn/splice.c: make the store's extents of the file say what `pending` says. */
 int mne_file_splice(MneFile *file, MneCommit *commit) MNE_CHECKED;

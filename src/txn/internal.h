@@ -59,6 +59,8 @@ struct MneStore {
 	_Atomic uint64_t commits;
 	_Atomic uint64_t orphans; /* that wait to be reaped, roughly */
 	MneKey reclaim_from, orphan_from; /* where the last step of each stopped */
+	struct MneTxs *txs; /* of the live store: see txn/txstate.h */
+	struct MneTx *tx; /* this store is a transaction's; NULL: it is the live one */
 	uint64_t sweep_stuck; /* a segment that could not be emptied: not tried again */
 };
 
@@ -67,6 +69,10 @@ MneBlobStore *mne_store_blob(MneStore *store);
 
 /* STORE_FAILED after a failed sync. */
 int mne_store_require_working(MneStore *store) MNE_CHECKED;
+
+/* The store of a transaction: its staged changes over what its view shows. */
+MneStore *mne_store_new_staged(struct MneTx *tx, uint64_t seq);
+void mne_store_free_staged(MneStore *store);
 
 /* For repairs only: apply the batch as it stands, retaining nothing. */
 int mne_store_apply_raw(MneStore *store, MneKvBatch *batch) MNE_CHECKED;

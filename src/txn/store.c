@@ -10,6 +10,7 @@
 
 #include "txn/commit.h"
 #include "txn/filestate.h"
+#include "txn/txstate.h"
 #include "util/coding.h"
 #include "util/log.h"
 
@@ -80,6 +81,7 @@ static int load_segments(MneStore *store)
 
 static void store_free(MneStore *store)
 {
+	g_clear_pointer(&store->txs, mne_txs_free);
 	g_clear_pointer(&store->files, mne_files_free);
 	mne_feed_free(store->feed);
 	g_clear_pointer(&store->ckpts, mne_ckpts_free);
@@ -95,12 +97,12 @@ static void store_free(MneStore *store)
 	g_free(store);
 }
 
-static MneStore *store_alloc(const MneStoreOptions *options)
+static MneStore *store_alloc(const MneStoreOptions *options, MneRank gate)
 {
 	MneStore *store = g_new0(MneStore, 1);
 
 	store->options = *options;
-	mne_lock_init(&store->gate, MNE_RANK_GATE);
+	mne_lock_init(&store->gate, gate);
 	mne_lock_init(&store->barrier.lock, MNE_RANK_BARRIER);
 	mne_cond_init(&store->barrier.done);
 	mne_lock_init(&store->worker.lock, MNE_RANK_QUEUE);
@@ -135,9 +137,10 @@ int mne_store_open(const char *path, const MneStoreOptions *options,
 	const MneVolumeOptions how = { .create = options->create,
 				       .read_only = options->read_only,
 				       .in_memory = options->in_memory };
-	MneStore *store = store_alloc(options);
+	MneStore *store = store_alloc(options, MNE_RANK_GATE);
 	int err = mne_volume_open(path, &how, &store->volume);
 
+	store->txs = mne_txs_new();
 	if (err == 0)
 		err = load(store);
 	if (err < 0) {
@@ -150,6 +153,29 @@ int mne_store_open(const char *path, const MneStoreOptions *options,
 		mne_worker_start(store);
 	*out_store = store;
 	return 0;
+}
+
+/* Its barriers are its outer store's: what it stages is durable when that one's are. */
+MneStore *mne_store_new_staged(MneTx *tx, uint64_t seq)
+{
+	MneStoreOptions options = tx->of->options;
+	MneStore *store;
+
+	options.sync_seconds = MNE_SYNC_OFF;
+	options.no_background = true;
+	store = store_alloc(&options, MNE_RANK_TXN);
+	store->tx = tx;
+	store->volume = mne_volume_new_staged(tx->of->volume, seq);
+	store->ckpts = mne_ckpts_new(store->volume->kv, &store->live.base);
+	mne_space_init(&store->space, store->volume->path);
+	return store;
+}
+
+void mne_store_free_staged(MneStore *store)
+{
+	g_clear_pointer(&store->ckpts, mne_ckpts_free);
+	mne_volume_free_staged(store->volume);
+	store_free(store);
 }
 
 void mne_store_close(MneStore *store)

@@ -15,6 +15,7 @@
 #include "config.h"
 
 #include "txn/filestate.h"
+#include "txn/txstate.h"
 #include "view/iter.h"
 
 #define LIVE_PERCENT       50 /* below this share of live bytes a segment is worth it … */
@@ -36,15 +37,26 @@ static void add_segments_of(MneFile *file, GHashTable *segments)
 	}
 }
 
-/* Ids of the segments that uncommitted extents of open files lie in. */
-static GHashTable *referred_segments(MneStore *store)
+static void add_open_files(MneStore *store, GHashTable *segments)
 {
-	GHashTable *segments = g_hash_table_new_full(g_int64_hash, g_int64_equal,
-						     g_free, NULL);
 	g_autoptr(GPtrArray) all = mne_files_all(store->files);
 
 	for (guint i = 0; i < all->len; i++)
 		add_segments_of(all->pdata[i], segments);
+}
+
+/* Ids of the segments that uncommitted extents lie in, of open files or of transactions. */
+static GHashTable *referred_segments(MneStore *store)
+{
+	GHashTable *segments = g_hash_table_new_full(g_int64_hash, g_int64_equal,
+						     g_free, NULL);
+	g_autoptr(GPtrArray) txs = mne_txs_all(store);
+
+	for (guint i = 0; i < txs->len; i++)
+		mne_tx_add_segments(txs->pdata[i], segments);
+	for (guint i = 0; i < txs->len; i++)
+		add_open_files(mne_tx_store(txs->pdata[i]), segments);
+	add_open_files(store, segments);
 	return segments;
 }
 
@@ -76,6 +88,7 @@ static uint64_t choose_victim(MneStore *store)
 								MneBlobSegmentInfo, i);
 
 		if (live_share(info) >= least || info->id == store->sweep_stuck ||
+		    mne_txs_is_grave(store, info->id) ||
 		    (info->open && info->size < SEAL_LEAST) ||
 		    g_hash_table_contains(referred, &info->id))
 			continue;
@@ -225,12 +238,14 @@ static int remove_if_empty(MneStore *store, uint64_t segment)
 
 	MNE_TRY(mne_commit_begin(store, &commit));
 	commit.moves_only = true;
-	if (!is_empty(store, segment) || is_referred_to(store, segment))
+	if (!is_empty(store, segment) || is_referred_to(store, segment) ||
+	    !mne_txs_may_remove(store, segment))
 		return 0;
 	mne_key_segment(&key, segment);
 	mne_commit_unset(&commit, &key);
 	MNE_TRY(mne_commit_apply(&commit));
 	MNE_TRY(mne_blob_remove(store->volume->blob, segment));
+	mne_txs_removed(store, segment);
 	return 1;
 }
 
