@@ -158,7 +158,7 @@ static void note_change(Fold *fold, MneSlice key, MneSlice was, uint64_t rec)
 	MneKind kind;
 	uint32_t mode;
 
-	if (mne_key_parse(key, &parts) < 0)
+	if (mne_key_parse(key, &parts) < 0 || parts.tag == MNE_TAG_NAME)
 		return;
 	if (parts.tag == MNE_TAG_TABLE || parts.name.len > 0) {
 		change.dir = parts.tag == MNE_TAG_TABLE ? MNE_ROOT_DIR : parts.id;

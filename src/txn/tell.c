@@ -82,7 +82,8 @@ int mne_tell_note(MneStore *store, MneTelling **io_telling, MneSlice key,
 	Change *change;
 	int err;
 
-	if (!is_told(key) ||
+	/* What a transaction stages is told when it is committed. */
+	if (store->tx || !is_told(key) ||
 	    (key.data[0] != MNE_TAG_TABLE && !mne_feed_wants_changes(store->feed)))
 		return 0;
 	if (!*io_telling)
