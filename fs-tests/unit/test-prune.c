@@ -152,6 +152,34 @@ static void test_an_option_names_a_kind_and_a_number(void)
 	g_assert_cmpuint(rules.keep[MNE_AUTO_WEEKLY], ==, 52);
 }
 
+static void test_a_limit_is_a_size_or_a_share(void)
+{
+	static const struct {
+		const char *text;
+		uint64_t bytes;
+		unsigned percent;
+	} good[] = { { "1", 1, 0 },
+		     { "500M", UINT64_C(500) << 20, 0 },
+		     { "1.5g", UINT64_C(3) << 29, 0 },
+		     { "2TiB", UINT64_C(2) << 40, 0 },
+		     { "10KB", 10240, 0 },
+		     { "10%", 0, 10 },
+		     { "100%", 0, 100 } };
+	static const char *const bad[] = { "",    "0",   "0%",   "101%",  "1.5%",
+					   "-1G", "10X", "10MX", "1e400", "nan",
+					   "inf", "%",   "0x10", " 1",    "M" };
+	uint64_t bytes;
+	unsigned percent;
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(good); i++) {
+		g_assert_true(mne_parse_history(good[i].text, &bytes, &percent));
+		g_assert_cmpuint(bytes, ==, good[i].bytes);
+		g_assert_cmpuint(percent, ==, good[i].percent);
+	}
+	for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++)
+		g_assert_false(mne_parse_history(bad[i], &bytes, &percent));
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -164,5 +192,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/auto/notes",
 			test_a_note_says_which_kinds_and_other_notes_say_none);
 	g_test_add_func("/auto/option", test_an_option_names_a_kind_and_a_number);
+	g_test_add_func("/history/limit", test_a_limit_is_a_size_or_a_share);
 	return g_test_run();
 }

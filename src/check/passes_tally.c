@@ -56,6 +56,7 @@ static void mend(MneCheck *check, const GArray *deltas)
 		mne_tally_put(tally, delta, check->store->volume->seq, check->batch);
 		mne_tally_add(tally, delta);
 	}
+	mne_limit_refresh(check->store);
 }
 
 int mne_pass_tally(MneCheck *check)

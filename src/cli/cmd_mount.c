@@ -57,6 +57,9 @@ static MneFuseOptions fuse_options(const MneMountOptions *asked)
 	fuse.store_options.create = asked->create;
 	fuse.store_options.read_only = asked->read_only;
 	fuse.store_options.sync_seconds = asked->sync_seconds;
+	fuse.store_options.history_bytes = asked->history_bytes;
+	fuse.store_options.history_percent = asked->history_percent;
+	fuse.store_options.full_drops = asked->full_drops;
 	fuse.store_options.commit_seconds = asked->commit_seconds;
 	return fuse;
 }

@@ -67,6 +67,20 @@ static bool is_true(GHashTable *status, const char *field)
 	return strcmp(mne_json_text(status, field, "false"), "true") == 0;
 }
 
+/* "412 MiB", or "412 MiB of 1.1 GiB (38 %)": a new string. */
+static char *history_of(GHashTable *status)
+{
+	g_autofree char *history = size_of(status, "history_bytes");
+	g_autofree char *limit = size_of(status, "history_limit");
+	double most = (double)mne_json_number(status, "history_limit");
+
+	if (most == 0)
+		return g_steal_pointer(&history);
+	return g_strdup_printf("%s of %s (%.0f %%)", history, limit,
+			       100 * (double)mne_json_number(status, "history_bytes") /
+				       most);
+}
+
 static void print_status(const char *root, GHashTable *status)
 {
 	g_autofree char *up =
@@ -76,7 +90,7 @@ static void print_status(const char *root, GHashTable *status)
 	g_autofree char *data = size_of(status, "live_bytes");
 	g_autofree char *seq = count_of(status, "seq");
 	g_autofree char *ckpts = count_of(status, "checkpoints");
-	g_autofree char *history = size_of(status, "history_bytes");
+	g_autofree char *history = history_of(status);
 	g_autofree char *open_files = count_of(status, "open_files");
 	g_autofree char *uncommitted = count_of(status, "uncommitted");
 	uint64_t backlog = mne_json_number(status, "reclaim_backlog");
@@ -118,10 +132,10 @@ MneExit mne_cmd_status(MneCli *cli)
 
 static void print_df_json(GHashTable *status)
 {
-	static const char *const fields[] = {
-		"live_bytes", "blob_bytes",    "kv_bytes",
-		"free_bytes", "history_bytes", "history_pending_bytes"
-	};
+	static const char *const fields[] = { "live_bytes",    "blob_bytes",
+					      "kv_bytes",      "free_bytes",
+					      "history_bytes", "history_pending_bytes",
+					      "history_limit", "history_limit" };
 	g_autoptr(GString) text = g_string_new("{\"store\":");
 
 	mne_text_add_json(text, mne_slice_str(mne_json_text(status, "store", "")));

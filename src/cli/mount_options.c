@@ -132,6 +132,18 @@ static bool set_io_uring(MneMountOptions *options, const char *value)
 	return options->no_uring || strcmp(value, "on") == 0;
 }
 
+static bool set_history(MneMountOptions *options, const char *value)
+{
+	return mne_parse_history(value, &options->history_bytes,
+				 &options->history_percent);
+}
+
+static bool set_full(MneMountOptions *options, const char *value)
+{
+	options->full_drops = strcmp(value, "drop") == 0;
+	return options->full_drops || strcmp(value, "fail") == 0;
+}
+
 static bool set_auto(MneMountOptions *options, const char *value)
 {
 	return mne_parse_auto(value, &options->automatic);
@@ -160,6 +172,8 @@ static const Row rows[] = {
 	{ "commit", "seconds", set_commit },
 	{ "cplinks", "on or off", set_cplinks },
 	{ "io_uring", "on or off", set_io_uring },
+	{ "history", "a size such as 500M, or 10% of the disk", set_history },
+	{ "full", "fail or drop", set_full },
 	{ "auto", "hourly:N, daily:N, weekly:N, monthly:N", set_auto },
 	{ "allow_other", NULL, set_allow_other },
 	{ "debug", NULL, set_debug },

@@ -18,6 +18,9 @@ typedef struct {
 	MneShow ctl;
 	int sync_seconds; /* as MneStoreOptions has it */
 	unsigned commit_seconds;
+	uint64_t history_bytes; /* as MneStoreOptions has it */
+	unsigned history_percent;
+	bool full_drops;
 	MneAutoRules automatic;
 	GString *kernel; /* "noexec,nodev": for mount(2) */
 	GString *shown; /* what the user asked for */

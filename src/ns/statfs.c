@@ -14,14 +14,20 @@
 
 static void show_history(MneNs *ns, struct statvfs *io)
 {
+	uint64_t limit = mne_store_history_limit(ns->store) / io->f_frsize;
 	MneHistorySpace history;
-	uint64_t used, room;
+	uint64_t used;
 
 	mne_ckpts_history(mne_store_ckpts(ns->store), &history);
 	used = (history.bytes + history.pending + io->f_frsize - 1) / io->f_frsize;
-	room = io->f_bavail;
-	io->f_blocks = used + room;
-	io->f_bfree = io->f_bavail = room;
+	if (limit > 0) {
+		io->f_blocks = MAX(limit, used);
+		io->f_bfree = io->f_blocks - used;
+		io->f_bavail = MIN(io->f_bavail, io->f_bfree);
+	} else {
+		io->f_blocks = used + io->f_bavail;
+		io->f_bfree = io->f_bavail;
+	}
 }
 
 int mne_ns_statfs(MneNs *ns, const MneInode *inode, struct statvfs *out)

@@ -58,6 +58,8 @@ static const struct {
 	{ "kv_bytes", FIGURE_BYTES, STORE(kv_bytes), "Size of the key-value store." },
 	{ "history_bytes", FIGURE_BYTES, offsetof(Figures, history.bytes),
 	  "Bytes retained for checkpoints." },
+	{ "history_limit", FIGURE_BYTES, STORE(history_limit),
+	  "Bytes that may be retained for checkpoints; 0: no limit." },
 	{ "history_pending_bytes", FIGURE_BYTES, offsetof(Figures, history.pending),
 	  "Bytes of dropped checkpoints that are still to come back." },
 	{ "free_bytes", FIGURE_BYTES, STORE(free_bytes), "Bytes until writes fail." },

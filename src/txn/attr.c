@@ -170,6 +170,7 @@ static int finish(MneStore *store)
 int mne_setattr(MneStore *store, const MnePlace *place, const MneAttrChange *change,
 		MneNode *out_node)
 {
+	MNE_TRY(mne_limit_admit_place(store, place));
 	MNE_TRY(setattr_gated(store, place, change, out_node));
 	return finish(store);
 }
@@ -242,6 +243,12 @@ static int setxattr_gated(MneStore *store, const MnePlace *place, MneSlice name,
 	return change_apply(&change, place);
 }
 
+static int admit_attribute(MneStore *store, const MnePlace *place, MneSlice value)
+{
+	MNE_TRY(mne_store_admit(store, value.len + 512));
+	return mne_limit_admit_place(store, place);
+}
+
 int mne_setxattr(MneStore *store, const MnePlace *place, MneSlice name, MneSlice value,
 		 int flags)
 {
@@ -252,7 +259,7 @@ int mne_setxattr(MneStore *store, const MnePlace *place, MneSlice name, MneSlice
 	if (!value.data)
 		flags = XATTR_REPLACE;
 	else
-		MNE_TRY(mne_space_admit(&store->space, value.len + 512));
+		MNE_TRY(admit_attribute(store, place, value));
 	MNE_TRY(setxattr_gated(store, place, name, value, flags));
 	return finish(store);
 }

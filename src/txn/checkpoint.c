@@ -142,6 +142,7 @@ static int drop(MneStore *store, MneSlice name, bool by_force)
 	put_ckpt(&commit, ckpt, MNE_CKPT_DROPPING, name, &ckpt->traits);
 	MNE_TRY(mne_commit_apply(&commit));
 	mne_ckpts_set_dropping(store->ckpts, ckpt);
+	mne_limit_refresh(store);
 	tell(store, "checkpoint_deactivated", ckpt, name);
 	mne_store_wake(store);
 	return mne_commit_finish(&commit);

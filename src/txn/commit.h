@@ -32,6 +32,7 @@ typedef struct {
 	bool moves_only; /* changes no version: takes no seq */
 	unsigned orphans; /* made by it */
 	GArray *cells; /* MneTallyCell: changes of what is retained; NULL: none */
+	int64_t retained; /* bytes of new images */
 	GHashTable *kept; /* set of GBytes: keys whose images it retains; NULL: none */
 	struct MneTelling
 		*telling; /* what listeners will hear: see txn/tell.h; or NULL */

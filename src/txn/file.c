@@ -22,6 +22,7 @@ MneFile *mne_file_ref(MneFile *file)
 
 static void file_free(MneFile *file)
 {
+	mne_limit_settle(file);
 	mne_node_clear(&file->node);
 	g_clear_pointer(&file->name, g_bytes_unref);
 	g_clear_pointer(&file->small, g_byte_array_unref);
@@ -170,7 +171,7 @@ int mne_file_create(MneStore *store, const MneSpot *spot, const MneMake *what,
 
 	if (spot->name.len > MNE_NAME_MAX)
 		return -ENAMETOOLONG;
-	MNE_TRY(mne_space_admit(&store->space, 512));
+	MNE_TRY(mne_store_admit(store, 512));
 	MNE_TRY(mne_commit_begin(store, &commit));
 	MNE_TRY(mne_dir_load(store, spot->table, spot->dir, &parent));
 	if (named)
@@ -286,6 +287,7 @@ static void committed(MneFile *file)
 	file->exists = true;
 	file->dirty = false;
 	file->fresh = false;
+	mne_limit_settle(file);
 	file->old_data = 0;
 	file->committed_mtime = file->node.mtime;
 	g_clear_pointer(&file->pending, mne_extents_free);

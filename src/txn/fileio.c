@@ -142,7 +142,8 @@ ssize_t mne_file_write(MneFile *file, uint64_t offset, const void *data, size_t 
 	MNE_TRY(mne_store_require_working(file->store));
 	if (len == 0)
 		return 0;
-	MNE_TRY(mne_space_admit(&file->store->space, len + 256));
+	MNE_TRY(mne_store_admit(file->store, len + 256));
+	MNE_TRY(mne_limit_admit_file(file, len));
 	MNE_WITH_LOCK(&file->lock);
 	mne_file_await_thaw(file);
 	if (append)
@@ -304,11 +305,19 @@ static int shrink(MneFile *file, uint64_t size)
 	return 0;
 }
 
+/* How many bytes are cut off, at most. */
+static uint64_t cut_by(MneFile *file, uint64_t size)
+{
+	MNE_WITH_LOCK(&file->lock);
+	return file->node.size > size ? file->node.size - size : 0;
+}
+
 int mne_file_truncate(MneFile *file, uint64_t size)
 {
 	if (size > SIZE_MAX_FILE)
 		return -EFBIG;
 	MNE_TRY(mne_store_require_working(file->store));
+	MNE_TRY(mne_limit_admit_file(file, cut_by(file, size)));
 	MNE_WITH_LOCK(&file->lock);
 	mne_file_await_thaw(file);
 	if (size == 0)
@@ -336,7 +345,8 @@ int mne_file_allocate(MneFile *file, int mode, uint64_t offset, uint64_t len)
 		return -EFBIG;
 	MNE_TRY(mne_store_require_working(file->store));
 	if (!zeros)
-		MNE_TRY(mne_space_admit(&file->store->space, len));
+		MNE_TRY(mne_store_admit(file->store, len));
+	MNE_TRY(mne_limit_admit_file(file, zeros ? len : 0));
 
 	MNE_WITH_LOCK(&file->lock);
 	mne_file_await_thaw(file);

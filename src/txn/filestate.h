@@ -40,6 +40,8 @@ struct MneFile {
 	struct timespec committed_mtime;
 	struct timespec named; /* when it was given its first name */
 
+	uint64_t coming; /* reserved of the limit of history: see txn/limit.h */
+
 	GByteArray *small; /* the bytes, while node.data == 0 */
 	bool fresh; /* nothing is stored under node.data yet */
 	uint64_t

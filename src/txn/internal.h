@@ -9,6 +9,7 @@
 #include "kv/kv.h"
 #include "record/volume.h"
 #include "txn/files.h"
+#include "txn/limit.h"
 #include "txn/space.h"
 #include "txn/store.h"
 #include "util/lock.h"
@@ -50,6 +51,7 @@ struct MneStore {
 	MneKvBatch *batch; /* of the commit that holds the gate */
 	MneFiles *files;
 	MneSpace space;
+	MneLimit limit;
 	MneBarrier barrier;
 	MneWorker worker;
 	MneNotices notices;

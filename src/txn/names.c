@@ -39,7 +39,7 @@ int mne_make(MneStore *store, const MneSpot *spot, const MneMake *what,
 	MneNode node;
 
 	MNE_TRY(check_length(spot->name));
-	MNE_TRY(mne_space_admit(&store->space, 512 + what->target.len));
+	MNE_TRY(mne_store_admit(store, 512 + what->target.len));
 	MNE_TRY(mne_commit_begin(store, &commit));
 	MNE_TRY(mne_dir_load(store, spot->table, spot->dir, &parent));
 	MNE_TRY(mne_spot_require_free(store, spot));
@@ -138,7 +138,7 @@ int mne_link(MneStore *store, const MnePlace *place, const MneSpot *spot,
 	g_autoptr(MneFile) file = mne_files_find(store->files, place->rec);
 
 	MNE_TRY(check_length(spot->name));
-	MNE_TRY(mne_space_admit(&store->space, 512));
+	MNE_TRY(mne_store_admit(store, 512));
 	if (place->table != spot->table)
 		return mne_throw(OTHER_TABLE, "a link stays inside its table");
 	if (file)

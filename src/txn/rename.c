@@ -215,6 +215,8 @@ int mne_rename(MneStore *store, const MneSpot *from, const MneSpot *to, unsigned
 
 	do {
 		MNE_TRY(settle_all(&r));
+		MNE_TRY(mne_limit_admit_spot(store, from, false));
+		MNE_TRY(mne_limit_admit_spot(store, to, !is_exchange(&r)));
 		err = rename_gated(&r);
 	} while (err == -EAGAIN);
 	MNE_TRY(err);

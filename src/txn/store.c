@@ -124,6 +124,8 @@ static int load(MneStore *store)
 	store->ckpts = mne_ckpts_new(store->volume->kv, &store->live.base);
 	MNE_TRY(mne_ckpts_load(store->ckpts));
 	MNE_TRY(mne_store_load_tally(store));
+	mne_limit_init(&store->limit, &store->options, store->volume->path);
+	mne_limit_refresh(store);
 	MNE_TRY(load_segments(store));
 	if (store->options.read_only)
 		return 0;
@@ -285,6 +287,7 @@ void mne_store_stats(MneStore *store, MneStoreStats *out)
 		.open_files = store->files->open,
 		.uncommitted = store->files->pending,
 		.reclaim_backlog = mne_ckpts_dropping(store->ckpts) + store->orphans,
+		.history_limit = store->limit.bytes,
 		.last_barrier_seq = store->barrier.seq,
 		.failed = store->failed,
 	};

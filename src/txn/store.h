@@ -30,6 +30,9 @@ typedef struct {
 			   * MNE_SYNC_OFF: only at fsync and unmount */
 	unsigned
 		commit_seconds; /* an open file's changes are committed after so long (30) */
+	uint64_t history_bytes; /* limit of what checkpoints keep; 0: none */
+	unsigned history_percent; /* … in percent of the disk; 0: as above */
+	bool full_drops; /* when full, the oldest checkpoint gives way */
 	bool in_memory; /* tests: the memory engine instead of LevelDB */
 	bool no_background; /* tests, check: no threads; mne_store_work() by hand */
 } MneStoreOptions;
@@ -106,6 +109,7 @@ typedef struct {
 	uint64_t reclaim_backlog; /* checkpoints and orphans still to reclaim */
 	uint64_t live_bytes, blob_bytes, kv_bytes; /* payload alive, files on disk */
 	uint64_t free_bytes; /* writable before ENOSPC */
+	uint64_t history_limit; /* of what checkpoints keep; 0: none */
 	uint64_t last_barrier_seq;
 	bool failed; /* read-only after a failed sync */
 } MneStoreStats;
@@ -116,6 +120,7 @@ const char *mne_store_path(const MneStore *store);
 const MneStoreOptions *mne_store_options(const MneStore *store);
 uint64_t mne_store_cookie(const MneStore *store);
 
+uint64_t mne_store_history_limit(const MneStore *store);
 int mne_store_statvfs(MneStore *store, struct statvfs *out) MNE_CHECKED;
 
 /* What changed behind the kernel's back: the notify thread takes these one by one. */

@@ -63,7 +63,7 @@ int mne_table_create(MneStore *store, MneSlice name, const MneMake *what,
 	MneNode node;
 	MneKey key;
 
-	MNE_TRY(mne_space_admit(&store->space, 1024));
+	MNE_TRY(mne_store_admit(store, 1024));
 	MNE_TRY(mne_commit_begin(store, &commit));
 	MNE_TRY(require_no_table(store, name));
 	MNE_TRY(root_load(store, &root));

@@ -72,8 +72,10 @@ static bool is_first_time(MneCommit *commit, MneSlice key)
 void mne_commit_retain(MneCommit *commit, uint64_t newest, MneSlice key, MneSlice now)
 {
 	if (mne_retain(newest, key, now, commit->store->batch) &&
-	    is_first_time(commit, key))
+	    is_first_time(commit, key)) {
 		mne_commit_count(commit, key, now, newest, 1);
+		commit->retained += mne_tally_size(key, now);
+	}
 }
 
 void mne_commit_forget_ckpt(MneCommit *commit, const MneCkpt *ckpt)
@@ -110,6 +112,7 @@ void mne_commit_tallied(MneCommit *commit)
 
 	for (guint i = 0; commit->cells && i < commit->cells->len; i++)
 		mne_tally_add(tally, &g_array_index(commit->cells, MneTallyCell, i));
+	mne_limit_add(commit->store, commit->retained);
 }
 
 /* --- a count of all ---------------------------------------------------------- */

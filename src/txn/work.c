@@ -100,6 +100,7 @@ static void *work_loop(void *data)
 
 		if (wait_for_work(&store->worker, more))
 			more = mne_store_work(store);
+		mne_limit_enforce(store);
 		now = g_get_monotonic_time();
 		if (mne_files_commit_old(store, (int64_t)store->options.commit_seconds *
 							1000) < 0)
