@@ -62,6 +62,9 @@ def pytest_addoption(parser):
         "--power-cuts", type=int, default=60, help="how often the power goes"
     )
     group.addoption(
+        "--rot", type=int, default=1, help="times as many damaged stores of every kind"
+    )
+    group.addoption(
         "--power-cut", type=int, help="of these, try only the one of this number"
     )
 

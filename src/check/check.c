@@ -185,6 +185,28 @@ int mne_check_run_fast(MneStore *store, bool repair, MneCheckReport *report)
 	return run(store, repair, false, report);
 }
 
+bool mne_check_can_salvage(int err)
+{
+	return mne_err_is(err, MNE_E_KV_CORRUPT) ||
+	       mne_err_is(err, MNE_E_VALUE_CORRUPT) ||
+	       mne_err_is(err, MNE_E_STORE_FOREIGN) ||
+	       mne_err_is(err, MNE_E_STORE_HALF);
+}
+
+void mne_check_note_salvage(MneStore *store, MneCheckReport *report)
+{
+	MneCheck check = { .report = report, .pass = "engine" };
+
+	if (store->volume->rebuilt)
+		mne_check_say(
+			&check, true,
+			"what could be read of kv/ was put together anew: records "
+			"may be lost, or back as they once were");
+	if (store->volume->purged > 0)
+		mne_check_say(&check, true, "%u keys did not decode: removed",
+			      store->volume->purged);
+}
+
 int mne_check_at_mount(MneStore *store)
 {
 	g_auto(MneCheckReport) report = { 0 };

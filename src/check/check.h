@@ -44,6 +44,11 @@ int mne_check_run(MneStore *store, bool repair, MneCheckReport *report) MNE_CHEC
 int mne_check_run_fast(MneStore *store, bool repair, MneCheckReport *report)
 	MNE_CHECKED;
 
+/* Would a store that could not be checked for this reason open with `salvage`? */
+bool mne_check_can_salvage(int err);
+/* What an opening with `salvage` did is a finding. */
+void mne_check_note_salvage(MneStore *store, MneCheckReport *report);
+
 /* At mount, if the last stop was unclean and the store can be written: the fast passes,
  * mending.  What was found is in the log. */
 int mne_check_at_mount(MneStore *store) MNE_CHECKED;

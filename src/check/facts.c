@@ -120,3 +120,14 @@ void mne_fact_add_live(MneCheck *check, uint64_t segment, int64_t bytes)
 	}
 	*live += bytes;
 }
+
+void mne_fact_keep_table(MneCheck *check, const MneTable *schema, MneSlice name,
+			 bool live)
+{
+	MneTableFact *fact = g_new0(MneTableFact, 1);
+
+	fact->schema = *schema;
+	fact->live = live;
+	fact->name = mne_slice_to_bytes(name);
+	g_hash_table_replace(check->tables, GUINT_TO_POINTER(schema->id), fact);
+}

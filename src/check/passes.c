@@ -22,14 +22,14 @@ static bool is_table_root(MneCheck *check, const MneDirFact *dir)
 	return table && table->schema.dir == dir->id.id;
 }
 
-static bool key_exists(MneCheck *check, const MneKey *key)
+bool mne_check_has_key(MneCheck *check, const MneKey *key)
 {
 	g_autoptr(GBytes) value = NULL;
 
 	return mne_kv_get(check->kv, mne_key_slice(key), &value) == 0;
 }
 
-static void adopt(MneCheck *check, MneCheckId parent, bool is_dir)
+void mne_check_adopt(MneCheck *check, MneCheckId parent, bool is_dir)
 {
 	MneDirFact *fact = mne_fact_dir(check, parent.table, parent.id, true);
 
@@ -55,61 +55,8 @@ static bool put_ref(MneCheck *check, const MneKey *key, MneKind kind, MneCheckId
 	return mne_check_put(check, mne_key_slice(key), value);
 }
 
-/* --- tables ---------------------------------------------------------------- */
-
-/* Directories, files and names of tables that are not there: counted for each. */
-static void count_strays(MneCheck *check, GHashTable *facts, GHashTable *strays)
-{
-	GHashTableIter iter;
-	gpointer key;
-
-	g_hash_table_iter_init(&iter, facts);
-	while (g_hash_table_iter_next(&iter, &key, NULL)) {
-		uint32_t table = ((const MneCheckId *)key)->table;
-		gpointer id = GUINT_TO_POINTER(table);
-
-		if (table == MNE_ROOT_TABLE || mne_fact_table(check, table))
-			continue;
-		g_hash_table_insert(
-			strays, id,
-			GUINT_TO_POINTER(
-				GPOINTER_TO_UINT(g_hash_table_lookup(strays, id)) + 1));
-	}
-}
-
-int mne_pass_tables(MneCheck *check)
-{
-	g_autoptr(GHashTable) strays = g_hash_table_new(g_direct_hash, g_direct_equal);
-	GHashTableIter iter;
-	gpointer key, value;
-
-	g_hash_table_iter_init(&iter, check->tables);
-	while (g_hash_table_iter_next(&iter, NULL, &value)) {
-		const MneTableFact *table = value;
-		const MneDirFact *dir;
-
-		dir = mne_fact_dir(check, table->schema.id, table->schema.dir, true);
-		if (table->live && !dir->has_node)
-			mne_check_say(check, false,
-				      "table %u has lost its directory %" PRIu64,
-				      table->schema.id, table->schema.dir);
-	}
-	count_strays(check, check->dirs, strays);
-	count_strays(check, check->files, strays);
-	g_hash_table_iter_init(&iter, strays);
-	while (g_hash_table_iter_next(&iter, &key, &value))
-		mne_check_say(
-			check, false,
-			"%u directories and linked files belong to table %u, which is not there",
-			GPOINTER_TO_UINT(value), GPOINTER_TO_UINT(key));
-	return 0;
-}
-
-/* --- directories ----------------------------------------------------------- */
-
 /* Rewrite a directory's inode with the name and parent given; made anew when lost. */
-static bool put_dir_node(MneCheck *check, MneDirFact *dir, uint64_t parent,
-			 MneSlice name)
+bool mne_mend_dir(MneCheck *check, MneDirFact *dir, uint64_t parent, MneSlice name)
 {
 	g_autoptr(GBytes) old = NULL, value = NULL;
 	g_auto(MneNode) node = { 0 };
@@ -139,6 +86,60 @@ static bool put_dir_node(MneCheck *check, MneDirFact *dir, uint64_t parent,
 	return mne_check_put(check, mne_key_slice(&key), value);
 }
 
+/* --- tables ---------------------------------------------------------------- */
+
+/* Directories and files of tables that are not there: counted for each. */
+static void count_strays(MneCheck *check, GHashTable *facts, GHashTable *strays)
+{
+	GHashTableIter iter;
+	gpointer key;
+
+	g_hash_table_iter_init(&iter, facts);
+	while (g_hash_table_iter_next(&iter, &key, NULL)) {
+		uint32_t table = ((const MneCheckId *)key)->table;
+		gpointer id = GUINT_TO_POINTER(table);
+
+		if (table == MNE_ROOT_TABLE || mne_fact_table(check, table))
+			continue;
+		g_hash_table_insert(
+			strays, id,
+			GUINT_TO_POINTER(
+				GPOINTER_TO_UINT(g_hash_table_lookup(strays, id)) + 1));
+	}
+}
+
+int mne_pass_tables(MneCheck *check)
+{
+	g_autoptr(GHashTable) strays = g_hash_table_new(g_direct_hash, g_direct_equal);
+	GHashTableIter iter;
+	gpointer key, value;
+
+	g_hash_table_iter_init(&iter, check->tables);
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		const MneTableFact *table = value;
+		MneDirFact *dir;
+
+		dir = mne_fact_dir(check, table->schema.id, table->schema.dir, true);
+		if (table->live && !dir->has_node)
+			mne_check_say(check,
+				      mne_mend_dir(check, dir, MNE_ROOT_DIR,
+						   mne_slice_of(table->name)),
+				      "table %u has lost its directory %" PRIu64,
+				      table->schema.id, table->schema.dir);
+	}
+	count_strays(check, check->dirs, strays);
+	count_strays(check, check->files, strays);
+	g_hash_table_iter_init(&iter, strays);
+	while (g_hash_table_iter_next(&iter, &key, &value))
+		mne_check_say(
+			check, mne_rescue_table(check, GPOINTER_TO_UINT(key)),
+			"%u directories and linked files belong to table %u, which is not there",
+			GPOINTER_TO_UINT(value), GPOINTER_TO_UINT(key));
+	return 0;
+}
+
+/* --- directories ----------------------------------------------------------- */
+
 static bool points_back(const MneDirFact *dir, const MneKeyParts *name)
 {
 	return dir->parent == name->id &&
@@ -157,7 +158,7 @@ static void check_dirref(MneCheck *check, MneSlice key, const MneKeyParts *parts
 		mne_check_say(check, mne_check_del_kept(check, key, value),
 			      "%s: the name leads to no directory", text);
 	} else if (!dir->has_node) {
-		mne_check_say(check, put_dir_node(check, dir, parts->id, parts->name),
+		mne_check_say(check, mne_mend_dir(check, dir, parts->id, parts->name),
 			      "%s: the inode of a directory with %" PRIu64
 			      " entries is lost",
 			      text, dir->counted);
@@ -168,7 +169,7 @@ static void check_dirref(MneCheck *check, MneSlice key, const MneKeyParts *parts
 			      "%s: a second name of directory %" PRIu64, text,
 			      dir->id.id);
 	} else if (!points_back(dir, parts)) {
-		mne_check_say(check, put_dir_node(check, dir, parts->id, parts->name),
+		mne_check_say(check, mne_mend_dir(check, dir, parts->id, parts->name),
 			      "%s: the directory believes to be elsewhere", text);
 	}
 }
@@ -206,15 +207,15 @@ static bool rename_lost_dir(MneCheck *check, MneDirFact *dir)
 		return false;
 	mne_key_node(&key, at.table, at.id, name);
 	if (!dir->has_node || !parent || !parent->has_node || name.len == 0 ||
-	    key_exists(check, &key)) {
+	    mne_check_has_key(check, &key)) {
 		at.id = table->schema.dir;
 		name = mne_slice_str(lost);
 		mne_key_node(&key, at.table, at.id, name);
-		if (key_exists(check, &key))
+		if (mne_check_has_key(check, &key))
 			return false;
 	}
-	adopt(check, at, true);
-	return put_dir_node(check, dir, at.id, name) &&
+	mne_check_adopt(check, at, true);
+	return mne_mend_dir(check, dir, at.id, name) &&
 	       put_ref(check, &key, MNE_KIND_DIRREF, dir->id, S_IFDIR);
 }
 
@@ -330,9 +331,10 @@ static bool rename_lost_file(MneCheck *check, const MneFileFact *file)
 	if (!table || !table->live)
 		return false;
 	mne_key_node(&key, file->id.table, table->schema.dir, mne_slice_str(lost));
-	if (key_exists(check, &key))
+	if (mne_check_has_key(check, &key))
 		return false;
-	adopt(check, (MneCheckId){ file->id.table, table->schema.dir }, false);
+	mne_check_adopt(check, (MneCheckId){ file->id.table, table->schema.dir },
+			false);
 	return put_nlink(check, file, 1) &&
 	       put_ref(check, &key, MNE_KIND_LINK, file->id, S_IFREG);
 }

@@ -78,58 +78,55 @@ static int open_extent(MneSlice value, uint64_t offset, MneExtent *out)
 	return mne_extent_decode(payload, offset, out);
 }
 
-/* The reaper takes what an ORPHAN key names. */
-static bool give_to_reaper(MneCheck *check, const MneKeyParts *parts)
-{
-	g_autoptr(GByteArray) array = g_byte_array_new();
-	g_autoptr(GBytes) value = NULL;
-	MneKey key;
-
-	mne_key_orphan(&key, parts->table, parts->id);
-	mne_value_begin(array, MNE_KIND_ORPHAN, check->store->volume->seq);
-	mne_value_end(array);
-	value = g_byte_array_free_to_bytes(g_steal_pointer(&array));
-	mne_fact_add(check->data, parts->table, parts->id);
-	return mne_check_put(check, mne_key_slice(&key), value);
-}
-
-static void check_owner(MneCheck *check, const MneKeyParts *parts)
-{
-	if (!mne_fact_has(check->data, parts->table, parts->id))
-		mne_check_say(check, give_to_reaper(check, parts),
-			      "data %" PRIu64 " of table %u belongs to no file",
-			      parts->id, parts->table);
-}
-
-/* Where the last extent ended: they come in order. */
+/* The extents of one data id: they come in order. */
 typedef struct {
 	MneCheckId data;
-	uint64_t end;
-} Last;
+	uint64_t end; /* of the last one */
+	uint64_t stored;
+} Run;
 
-static void check_overlap(MneCheck *check, const MneKeyParts *parts, MneSlice value,
-			  Last *last)
+static void check_overlap(MneCheck *check, const MneExtent *extent, const Run *run)
 {
 	g_autofree char *path = NULL;
 	bool history = false;
+
+	if (run->end <= extent->offset)
+		return;
+	path = mne_path_of_data(check, run->data.table, run->data.id, &history);
+	mne_check_say(check, false, "%s: two extents for byte %" PRIu64, path,
+		      extent->offset);
+}
+
+static void end_run(MneCheck *check, const Run *run)
+{
+	if (run->stored > 0 &&
+	    !mne_fact_has(check->data, run->data.table, run->data.id))
+		mne_check_say(check,
+			      mne_rescue_data(check, run->data, run->end, run->stored),
+			      "data %" PRIu64 " of table %u belongs to no file",
+			      run->data.id, run->data.table);
+}
+
+static void run_on(MneCheck *check, const MneKeyParts *parts, MneSlice value, Run *run)
+{
 	MneExtent extent;
 
 	if (open_extent(value, parts->offset, &extent) < 0)
 		return;
-	if (last->data.table == parts->table && last->data.id == parts->id &&
-	    last->end > extent.offset) {
-		path = mne_path_of_data(check, parts->table, parts->id, &history);
-		mne_check_say(check, false, "%s: two extents for byte %" PRIu64, path,
-			      extent.offset);
+	if (run->data.table != parts->table || run->data.id != parts->id) {
+		end_run(check, run);
+		*run = (Run){ { parts->table, parts->id }, 0, 0 };
 	}
-	*last = (Last){ { parts->table, parts->id }, mne_extent_end(&extent) };
+	check_overlap(check, &extent, run);
+	run->end = mne_extent_end(&extent);
+	run->stored += extent.len;
 }
 
 int mne_pass_extents(MneCheck *check)
 {
 	const uint8_t first = MNE_TAG_EXTENT;
 	g_autoptr(MneKvIter) iter = NULL;
-	Last last = { { 0, 0 }, 0 };
+	Run run = { 0 };
 
 	MNE_TRY(mne_kv_iter(check->kv, &iter));
 	mne_kv_iter_seek(iter, mne_slice(&first, 1));
@@ -139,11 +136,10 @@ int mne_pass_extents(MneCheck *check)
 
 		if (key.data[0] != first)
 			break;
-		if (mne_key_parse(key, &parts) < 0)
-			continue;
-		check_owner(check, &parts);
-		check_overlap(check, &parts, mne_kv_iter_value(iter), &last);
+		if (mne_key_parse(key, &parts) == 0)
+			run_on(check, &parts, mne_kv_iter_value(iter), &run);
 	}
+	end_run(check, &run);
 	return mne_kv_iter_status(iter);
 }
 

@@ -34,17 +34,6 @@ static int decode_node(MneSlice value, MneNode *out)
 	return mne_node_decode(bytes, out);
 }
 
-static void keep_table(MneCheck *check, const MneTable *schema, MneSlice name,
-		       bool live)
-{
-	MneTableFact *fact = g_new0(MneTableFact, 1);
-
-	fact->schema = *schema;
-	fact->live = live;
-	fact->name = mne_slice_to_bytes(name);
-	g_hash_table_replace(check->tables, GUINT_TO_POINTER(schema->id), fact);
-}
-
 static int note_table(MneCheck *check, const MneKeyParts *parts, MneSlice value)
 {
 	const MneTableFact *other;
@@ -58,7 +47,7 @@ static int note_table(MneCheck *check, const MneKeyParts *parts, MneSlice value)
 			      schema.id, (int)g_bytes_get_size(other->name),
 			      (const char *)g_bytes_get_data(other->name, NULL),
 			      (int)parts->name.len, (const char *)parts->name.data);
-	keep_table(check, &schema, parts->name, true);
+	mne_fact_keep_table(check, &schema, parts->name, true);
 	root = mne_fact_dir(check, MNE_ROOT_TABLE, MNE_ROOT_DIR, true);
 	root->counted++;
 	root->subdirs++;
@@ -219,7 +208,7 @@ static int note_retained(MneCheck *check, const MneKeyParts *parts, MneSlice val
 	case MNE_TAG_TABLE:
 		MNE_TRY(mne_table_decode(value, &schema));
 		if (!mne_fact_table(check, schema.id))
-			keep_table(check, &schema, inner.name, false);
+			mne_fact_keep_table(check, &schema, inner.name, false);
 		return 0;
 	case MNE_TAG_NODE:
 	case MNE_TAG_INODE:

@@ -73,9 +73,23 @@ bool mne_check_del(MneCheck *check, MneSlice key);
 /* The same, but checkpoints keep what is taken away. */
 bool mne_check_del_kept(MneCheck *check, MneSlice key, MneSlice value);
 
+/* passes.c: a name was put into a directory. */
+void mne_check_adopt(MneCheck *check, MneCheckId parent, bool is_dir);
+bool mne_check_has_key(MneCheck *check, const MneKey *key);
+/* passes.c: rewrite a directory's inode with the name and parent given; made anew when it
+ * is lost. */
+bool mne_mend_dir(MneCheck *check, MneDirFact *dir, uint64_t parent, MneSlice name);
+
+/* rescue.c: give something a name again, lost-ID if need be; false when nothing was done. */
+bool mne_rescue_table(MneCheck *check, uint32_t table);
+/* The extents of a data id, up to `end`, `stored` bytes of them: a file. */
+bool mne_rescue_data(MneCheck *check, MneCheckId data, uint64_t end, uint64_t stored);
+
 /* facts.c */
 void mne_facts_init(MneCheck *check);
 void mne_facts_clear(MneCheck *check);
+void mne_fact_keep_table(MneCheck *check, const MneTable *schema, MneSlice name,
+			 bool live);
 MneTableFact *mne_fact_table(MneCheck *check, uint32_t table);
 MneDirFact *mne_fact_dir(MneCheck *check, uint32_t table, uint64_t dir, bool make);
 MneFileFact *mne_fact_file(MneCheck *check, uint32_t table, uint64_t rec, bool make);

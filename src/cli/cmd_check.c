@@ -49,46 +49,66 @@ static void print_summary(const MneCli *cli, const char *path,
 		       path, report->found, report->mended, keys, bytes);
 }
 
-static MneExit run_check(MneCli *cli, MneStore *store)
+static int check_once(const MneCli *cli, const MneStoreOptions *options,
+		      MneCheckReport *report)
+{
+	bool repair = mne_cli_has(cli, "repair");
+	MneStore *store = NULL;
+	int err;
+
+	MNE_TRY(mne_store_open(mne_cli_word(cli, 0), options, &store));
+	mne_check_note_salvage(store, report);
+	err = mne_cli_has(cli, "fast") ? mne_check_run_fast(store, repair, report)
+				       : mne_check_run(store, repair, report);
+	mne_store_close(store);
+	return err;
+}
+
+/* A store that does not open, or cannot be read, is put together from what can be. */
+static int check(const MneCli *cli, MneCheckReport *report)
+{
+	bool repair = mne_cli_has(cli, "repair");
+	MneStoreOptions options = MNE_STORE_OPTIONS_DEFAULT;
+	int err;
+
+	options.read_only = !repair;
+	options.no_background = true;
+	err = check_once(cli, &options, report);
+	if (!repair || !mne_check_can_salvage(err))
+		return err;
+	mne_say_error("%s", mne_err_sentence(err));
+	mne_check_report_clear(report);
+	mne_check_report_init(report);
+	options.salvage = true;
+	options.rebuild = mne_err_is(err, MNE_E_KV_CORRUPT);
+	return check_once(cli, &options, report);
+}
+
+static MneExit say_failure(int err, bool repair)
+{
+	mne_say_error("%s", mne_err_sentence(err));
+	if (!repair && mne_check_can_salvage(err))
+		mne_say_hint("mnefs check --repair puts the store together anew from "
+			     "what can be read; copy it first");
+	return mne_err_is(err, EIO) ? MNE_EXIT_FAILED : mne_exit_of(err);
+}
+
+MneExit mne_cmd_check(MneCli *cli)
 {
 	bool repair = mne_cli_has(cli, "repair");
 	g_auto(MneCheckReport) report = { 0 };
 	int err;
 
 	mne_check_report_init(&report);
-	err = mne_cli_has(cli, "fast") ? mne_check_run_fast(store, repair, &report)
-				       : mne_check_run(store, repair, &report);
+	err = check(cli, &report);
 	for (unsigned i = 0; i < report.findings->len; i++)
 		print_finding(cli, &g_array_index(report.findings, MneCheckFinding, i));
-	if (err < 0) {
-		mne_say_error("the check could not be finished: %s",
-			      mne_err_sentence(err));
-		return MNE_EXIT_FAILED;
-	}
+	if (err < 0)
+		return say_failure(err, repair);
 	print_summary(cli, mne_cli_word(cli, 0), &report);
 	if (report.found > report.mended && !repair)
 		mne_say_hint(
 			"mnefs check --repair mends what can be mended; copy the store "
 			"first");
 	return report.found > 0 ? MNE_EXIT_DIFFERENT : MNE_EXIT_OK;
-}
-
-MneExit mne_cmd_check(MneCli *cli)
-{
-	const char *path = mne_cli_word(cli, 0);
-	MneStoreOptions options = MNE_STORE_OPTIONS_DEFAULT;
-	MneStore *store = NULL;
-	MneExit status;
-	int err;
-
-	options.read_only = !mne_cli_has(cli, "repair");
-	options.no_background = true;
-	err = mne_store_open(path, &options, &store);
-	if (err < 0) {
-		mne_say_error("%s", mne_err_sentence(err));
-		return mne_err_is(err, EIO) ? MNE_EXIT_FAILED : mne_exit_of(err);
-	}
-	status = run_check(cli, store);
-	mne_store_close(store);
-	return status;
 }

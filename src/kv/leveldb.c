@@ -60,7 +60,10 @@ int mne_level_error(const char *doing, char *text)
 	if (!text)
 		return 0;
 
-	if (g_str_has_prefix(text, "IO error: lock ")) {
+	/* Invalid argument: reading behind the end of a table that was cut short. */
+	if (g_str_has_suffix(text, g_strerror(EINVAL))) {
+		err = mne_throw(KV_CORRUPT, "%s: %s", doing, text);
+	} else if (g_str_has_prefix(text, "IO error: lock ")) {
 		err = mne_throw(STORE_LOCKED, "%s: %s", doing, text);
 	} else if (g_str_has_prefix(text, "IO error")) {
 		err = errno_in(text);
@@ -299,6 +302,8 @@ static MneLevelKv *level_new(const char *path, const MneLeveldbOptions *options)
 	leveldb_options_set_filter_policy(kv->options, kv->bloom);
 	leveldb_options_set_compression(kv->options, leveldb_no_compression);
 	leveldb_options_set_max_open_files(kv->options, MAX_OPEN_FILES);
+	/* Otherwise indexes, compactions and repairs look at no checksum. */
+	leveldb_options_set_paranoid_checks(kv->options, true);
 	leveldb_options_set_write_buffer_size(kv->options,
 					      kv->outside ? 2 * buffer : buffer);
 	g_queue_init(&kv->snapshots);
@@ -404,6 +409,8 @@ int mne_kv_leveldb_repair(const char *path)
 	char *error = NULL;
 	int err = mne_wal_open(path, &kv->wal);
 
+	if (err == 0)
+		err = mne_wal_cut(kv->wal, NULL);
 	if (err == 0) {
 		leveldb_repair_db(kv->options, path, &error);
 		err = mne_level_error("repair", error);

@@ -115,9 +115,19 @@ static void level_iter_seek_before(MneKvIter *base, MneSlice key)
 		leveldb_iter_seek_to_last(iter);
 }
 
+/* LevelDB passes over a block that it cannot read, and stands at what comes after it. */
 static bool level_iter_valid(const MneKvIter *base)
 {
-	return leveldb_iter_valid(((const LevelIter *)base)->iter);
+	leveldb_iterator_t *iter = ((const LevelIter *)base)->iter;
+	char *error = NULL;
+
+	if (!leveldb_iter_valid(iter))
+		return false;
+	leveldb_iter_get_error(iter, &error);
+	if (!error)
+		return true;
+	leveldb_free(error);
+	return false;
 }
 
 static MneSlice level_iter_key(const MneKvIter *base)

@@ -333,8 +333,10 @@ int mne_wal_cut(MneWal *wal, const MneKvOutside *outside)
 	Needed needed = { .names = names };
 	Seen seen = { false, 0 };
 
-	if (!wal->locked || find_oldest_needed(wal, &needed.oldest) < 0)
+	if (!wal->locked)
 		return 0;
+	if (find_oldest_needed(wal, &needed.oldest) < 0)
+		needed.oldest = 0;
 	MNE_TRY(for_each_log(wal, add_needed, &needed));
 	g_ptr_array_sort(names, by_number);
 	for (guint i = 0; i < names->len; i++)

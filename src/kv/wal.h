@@ -19,7 +19,7 @@ int mne_wal_open(const char *path, MneWal **out_wal) MNE_CHECKED;
 void mne_wal_close(MneWal *wal);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MneWal, mne_wal_close)
 
-/* Before LevelDB opens: drop what comes after the first damage in the logs, so that
+/* Before LevelDB opens, or repairs: drop what comes after the first damage in the logs, so that
  * it recovers a prefix of what was applied; and, if outside is not NULL, what names
  * something that is not there. */
 int mne_wal_cut(MneWal *wal, const MneKvOutside *outside) MNE_CHECKED;

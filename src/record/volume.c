@@ -16,6 +16,7 @@
 #include "record/extent.h"
 #include "record/keys.h"
 #include "record/node.h"
+#include "record/salvage.h"
 #include "util/coding.h"
 #include "util/log.h"
 
@@ -276,19 +277,37 @@ static int open_blobs(MneVolume *volume, bool create)
 	return 0;
 }
 
-static int open_engines(MneVolume *volume, const MneVolumeOptions *options, bool create)
+static int open_leveldb(MneVolume *volume, const MneVolumeOptions *options, bool create)
 {
 	g_autofree char *kv = g_build_filename(volume->path, "kv", NULL);
-	MneLeveldbOptions leveldb = { .create = create };
+	const MneLeveldbOptions leveldb = {
+		.outside = &volume->outside,
+		.write_buffer = (size_t)unit_for(volume->path),
+		.create = create,
+	};
+	int err = 0;
+
+	if (!options->rebuild)
+		err = mne_kv_leveldb_open(kv, &leveldb, &volume->kv);
+	if (err == -ENOENT)
+		err = mne_throw(KV_CORRUPT, "%s is no database", kv);
+	if (!options->rebuild &&
+	    (!options->salvage || !mne_err_is(err, MNE_E_KV_CORRUPT)))
+		return err;
+	MNE_TRY(mne_kv_leveldb_repair(kv));
+	volume->rebuilt = true;
+	return mne_kv_leveldb_open(kv, &leveldb, &volume->kv);
+}
+
+static int open_engines(MneVolume *volume, const MneVolumeOptions *options, bool create)
+{
 	uint64_t nth;
 
 	MNE_TRY(open_blobs(volume, create));
-	leveldb.outside = &volume->outside;
-	leveldb.write_buffer = (size_t)unit_for(volume->path);
 	if (options->in_memory)
 		volume->kv = mne_kv_mem_new();
 	else
-		MNE_TRY(mne_kv_leveldb_open(kv, &leveldb, &volume->kv));
+		MNE_TRY(open_leveldb(volume, options, create));
 	if (mne_debug_has("trace-kv", NULL))
 		volume->kv = mne_kv_trace_new(volume->kv);
 	if (mne_debug_has("kv-fail", &nth))
@@ -383,8 +402,43 @@ static int make_store(MneVolume *volume, const MneVolumeOptions *options)
 	return write_marker(volume->path);
 }
 
+/* Numbers go on above every one that was given, whatever SUPER says or does not. */
+static int recount(MneVolume *volume)
+{
+	MneSalvage found;
+	int err = load_super(volume);
+
+	if (err < 0 && !mne_err_is(err, EIO) && !mne_err_is(err, MNE_E_STORE_HALF))
+		return err;
+	MNE_TRY(mne_salvage(volume->kv, &found));
+	volume->purged = found.purged;
+	if (err < 0)
+		volume->cookie = ((uint64_t)g_random_int() << 32) | g_random_int();
+	volume->next_id = MAX(MAX(volume->next_id, found.id + 1), FIRST_ID);
+	volume->next_table = MAX(volume->next_table, found.table + 1);
+	volume->seq = MAX(volume->seq, found.seq);
+	volume->unclean = true;
+	return 0;
+}
+
+static int salvage_store(MneVolume *volume, const MneVolumeOptions *options)
+{
+	int err = check_marker(volume->path);
+
+	if (err < 0 && (!mne_err_is(err, MNE_E_STORE_FOREIGN) ||
+			!has(volume->path, "kv") || !has(volume->path, "blob")))
+		return err;
+	MNE_TRY(take_lock(volume));
+	MNE_TRY(open_engines(volume, options, false));
+	MNE_TRY(recount(volume));
+	MNE_TRY(apply_super(volume, false));
+	return err < 0 ? write_marker(volume->path) : 0;
+}
+
 static int open_store(MneVolume *volume, const MneVolumeOptions *options)
 {
+	if (options->salvage)
+		return salvage_store(volume, options);
 	MNE_TRY(check_marker(volume->path));
 	MNE_TRY(take_lock(volume));
 	MNE_TRY(open_engines(volume, options, false));

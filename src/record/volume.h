@@ -47,12 +47,16 @@ typedef struct MneVolume {
 	uint64_t told; /* what of `settled` SUPER says */
 	_Atomic uint32_t next_table;
 	struct MneVolume *of; /* a transaction's: ids are handed out by this one */
+	bool rebuilt; /* by a salvage: the engine, from what of it could be read */
+	unsigned purged; /* by a salvage: keys that did not decode */
 } MneVolume;
 
 typedef struct {
 	bool create; /* make it when the directory is absent or empty */
 	bool read_only;
 	bool in_memory;
+	bool salvage; /* for repairs: open what does not open as it is, losing something */
+	bool rebuild; /* with salvage: the engine opens, but not all of it can be read */
 } MneVolumeOptions;
 
 /* STORE_ABSENT, STORE_FOREIGN, STORE_HALF, STORE_NEWER, STORE_LOCKED, STORE_READONLY. */

@@ -138,7 +138,9 @@ int mne_store_open(const char *path, const MneStoreOptions *options,
 {
 	const MneVolumeOptions how = { .create = options->create,
 				       .read_only = options->read_only,
-				       .in_memory = options->in_memory };
+				       .in_memory = options->in_memory,
+				       .salvage = options->salvage,
+				       .rebuild = options->rebuild };
 	MneStore *store = store_alloc(options, MNE_RANK_GATE);
 	int err = mne_volume_open(path, &how, &store->volume);
 

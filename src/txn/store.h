@@ -34,6 +34,8 @@ typedef struct {
 	unsigned history_percent; /* … in percent of the disk; 0: as above */
 	bool full_drops; /* when full, the oldest checkpoint gives way */
 	bool in_memory; /* tests: the memory engine instead of LevelDB */
+	bool salvage; /* for repairs, as in MneVolumeOptions */
+	bool rebuild;
 	bool no_background; /* tests, check: no threads; mne_store_work() by hand */
 } MneStoreOptions;
 
