@@ -244,6 +244,7 @@ def cli(mnefs, tmp_path):
             check=False,
         )
 
+    run.binary = mnefs
     return run
 
 

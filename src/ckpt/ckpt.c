@@ -45,6 +45,11 @@ MneView *mne_ckpts_live(MneCkpts *set)
 	return set->live;
 }
 
+MneLock *mne_ckpts_lock(MneCkpts *set)
+{
+	return &set->lock;
+}
+
 MneKv *mne_ckpts_kv(MneCkpts *set)
 {
 	return set->kv;
@@ -63,6 +68,7 @@ static MneCkpt *ckpt_alloc(MneCkpts *set)
 	ckpt->set = set;
 	ckpt->tables = g_array_new(FALSE, FALSE, sizeof(uint32_t));
 	ckpt->max_tables = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+	g_queue_init(&ckpt->holds);
 	mne_past_view_init(ckpt, set->live);
 	return ckpt;
 }

@@ -59,6 +59,8 @@ typedef struct MneCkpt {
 	GArray *max_tables; /* … of them those to be kept on every node, ascending */
 	unsigned flags; /* MneCkptFlags */
 	MneCkptTraits traits; /* change: read through mne_ckpt_traits() */
+	GQueue holds; /* see ckpt/hold.h */
+	bool closing; /* … nobody can take one any more */
 	_Atomic int state; /* MneCkptState */
 	char *name; /* changes by rename: read through mne_ckpt_name() */
 } MneCkpt;

@@ -47,3 +47,5 @@ GArray *mne_ckpts_seqs(MneCkpts *set, uint64_t first, uint64_t end);
 void mne_past_view_init(MneCkpt *ckpt, MneView *live);
 MneView *mne_ckpts_live(MneCkpts *set);
 MneKv *mne_ckpts_kv(MneCkpts *set);
+/* Of the set, and of what may change in its members. */
+MneLock *mne_ckpts_lock(MneCkpts *set);

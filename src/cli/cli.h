@@ -26,6 +26,10 @@ typedef enum {
 	MNE_EXIT_NO_SPACE = 9,
 	MNE_EXIT_NOT_MOUNTED = 69,
 	MNE_EXIT_CONFLICT = 75,
+	/* of commands that run another, as env(1) */
+	MNE_EXIT_WRAPPER = 125, /* we failed, it was not run */
+	MNE_EXIT_NOT_EXECUTABLE = 126,
+	MNE_EXIT_NO_COMMAND = 127,
 } MneExit;
 
 typedef struct {
@@ -44,6 +48,7 @@ typedef struct {
 	const char *sentence;
 	const MneOption *options; /* never NULL */
 	MneExit (*run)(MneCli *cli);
+	bool runs_another; /* wrong usage is MNE_EXIT_WRAPPER */
 } MneCommand;
 
 typedef struct {
@@ -89,5 +94,9 @@ MneExit mne_cmd_ckpt_drop(MneCli *cli);
 MneExit mne_cmd_ckpt_rename(MneCli *cli);
 MneExit mne_cmd_watch(MneCli *cli);
 MneExit mne_cmd_ckpt_prune(MneCli *cli);
+MneExit mne_cmd_ckpt_pin(MneCli *cli);
+MneExit mne_cmd_ckpt_unpin(MneCli *cli);
+MneExit mne_cmd_hold(MneCli *cli);
+MneExit mne_cmd_at(MneCli *cli);
 MneExit mne_cmd_version(MneCli *cli);
 MneExit mne_cmd_help(MneCli *cli);

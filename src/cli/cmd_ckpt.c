@@ -7,6 +7,7 @@
 #include "config.h"
 
 #include "ckpt/ckpt.h"
+#include "cli/ckpt.h"
 #include "cli/cli.h"
 #include "cli/json.h"
 #include "cli/place.h"
@@ -20,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static char *path_of(const char *root, const char *table, const char *name)
+char *mne_ckpt_path(const char *root, const char *table, const char *name)
 {
 	if (table)
 		return g_build_filename(root, table, ".checkpoints", name, NULL);
@@ -54,7 +55,7 @@ static int64_t time_of(GHashTable *object)
 	return (int64_t)mne_json_number(object, "time");
 }
 
-static const char *tables_of(GHashTable *object)
+const char *mne_ckpt_tables_text(GHashTable *object)
 {
 	const char *tables = mne_json_text(object, "tables", "");
 
@@ -63,16 +64,15 @@ static const char *tables_of(GHashTable *object)
 	return *tables ? tables : "-";
 }
 
-/* The line of the checkpoint called name: a new string, or NULL. */
-static char *find_line(char **lines, const char *name)
+const char *mne_ckpt_holders_text(GHashTable *object)
 {
-	for (; *lines; lines++) {
-		g_autoptr(GHashTable) object = parse_line(*lines);
+	const char *holders = mne_json_text(object, "held_by", "");
 
-		if (object && strcmp(mne_json_text(object, "name", ""), name) == 0)
-			return g_strdup(*lines);
-	}
-	return NULL;
+	if (*holders)
+		return holders;
+	return strcmp(mne_json_text(object, "pinned", "false"), "true") == 0
+		       ? "(pinned)"
+		       : "-";
 }
 
 static MneExit no_such_checkpoint(char **lines, const char *name)
@@ -96,7 +96,7 @@ static MneExit no_such_checkpoint(char **lines, const char *name)
 	return MNE_EXIT_NOT_FOUND;
 }
 
-static MneExit check_name(const char *name)
+MneExit mne_ckpt_must_be_name(const char *name)
 {
 	int err;
 
@@ -110,29 +110,11 @@ static MneExit check_name(const char *name)
 	return err < 0 ? MNE_EXIT_USAGE : MNE_EXIT_OK;
 }
 
-/* The first of the tables that is not there, or NULL. */
-static const char *missing_table(const char *root, const GPtrArray *tables)
+MneExit mne_ckpt_say_make(const char *root, const char *name, int err)
 {
-	for (unsigned i = 0; tables && i < tables->len; i++) {
-		const char *table = g_ptr_array_index(tables, i);
-		g_autofree char *path = g_build_filename(root, table, NULL);
-
-		if (!g_file_test(path, G_FILE_TEST_IS_DIR))
-			return table;
-	}
-	return NULL;
-}
-
-static MneExit say_create(const char *root, const char *name, const GPtrArray *tables,
-			  int err)
-{
-	const char *missing = err == ENOENT ? missing_table(root, tables) : NULL;
-
 	if (err == EEXIST) {
 		mne_say_error("a checkpoint %s exists already", name);
 		mne_say_hint("choose another name, or first: mnefs ck drop %s", name);
-	} else if (missing) {
-		mne_say_error("there is no table %s in %s", missing, root);
 	} else if (err == EACCES || err == EPERM) {
 		mne_say_error("you may not make checkpoints in %s", root);
 		mne_say_hint("its owner can allow it: chgrp GROUP %s/.checkpoints",
@@ -147,81 +129,16 @@ static MneExit say_create(const char *root, const char *name, const GPtrArray *t
 	return mne_exit_of(err);
 }
 
-/* 0 or an errno. */
-static int make_checkpoint(const char *root, const char *name, const GPtrArray *tables)
+MneExit mne_ckpt_print_json(const char *root, const char *name)
 {
-	g_autoptr(GString) line = g_string_new("checkpoint\t");
-	g_autofree char *path = NULL;
+	g_autofree char *file = g_build_filename("checkpoints", name, "info.json",
+						 NULL);
+	g_autofree char *line = NULL;
+	MneExit status = mne_place_must_read(root, file, &line);
 
-	if (tables->len <= 1) {
-		path = path_of(root, tables->len ? g_ptr_array_index(tables, 0) : NULL,
-			       name);
-		return mkdir(path, 0755) < 0 ? errno : 0;
-	}
-	g_string_append(line, name);
-	for (unsigned i = 0; i < tables->len; i++)
-		g_string_append_printf(line, "\t%s",
-				       (const char *)g_ptr_array_index(tables, i));
-	g_string_append_c(line, '\n');
-	return -mne_place_write(root, "ctl", line->str);
-}
-
-/* Make one named by the time; in *out_name what it is called. */
-static int make_timed(const char *root, const GPtrArray *tables, char **out_name)
-{
-	static const char *const formats[] = { "%Y-%m-%dT%H%MZ", "%Y-%m-%dT%H%M%SZ" };
-	g_autoptr(GDateTime) now = g_date_time_new_now_utc();
-	int err = EEXIST;
-
-	for (unsigned i = 0; i < 100 && err == EEXIST; i++) {
-		const char *format = formats[MIN(i, 1)];
-
-		g_free(*out_name);
-		*out_name = g_date_time_format(now, format);
-		if (i > 1) {
-			char *numbered = g_strdup_printf("%s-%u", *out_name, i);
-
-			g_free(*out_name);
-			*out_name = numbered;
-		}
-		err = make_checkpoint(root, *out_name, tables);
-	}
-	return err;
-}
-
-static MneExit print_line_of(const char *root, const char *name)
-{
-	g_auto(GStrv) lines = NULL;
-	MneExit status = read_lines(root, &lines);
-	g_autofree char *line = status == MNE_EXIT_OK ? find_line(lines, name) : NULL;
-
-	if (line)
-		printf("%s\n", line);
+	if (status == MNE_EXIT_OK)
+		printf("%s", line);
 	return status;
-}
-
-MneExit mne_cmd_ckpt_create(MneCli *cli)
-{
-	g_autofree char *root = NULL;
-	g_autofree char *name = g_strdup(mne_cli_word(cli, 0));
-	g_autoptr(GPtrArray) tables = mne_cli_values(cli, "table");
-	MneExit status = mne_place_find(cli, &root);
-	int err;
-
-	if (status == MNE_EXIT_OK && name)
-		status = check_name(name);
-	if (status != MNE_EXIT_OK)
-		return status;
-	if (name)
-		err = make_checkpoint(root, name, tables);
-	else
-		err = make_timed(root, tables, &name);
-	if (err)
-		return say_create(root, name, tables, err);
-	if (cli->json)
-		return print_line_of(root, name);
-	printf("%s\n", name);
-	return MNE_EXIT_OK;
 }
 
 static void add_row(MneColumns *table, GHashTable *object, int64_t now)
@@ -232,7 +149,8 @@ static void add_row(MneColumns *table, GHashTable *object, int64_t now)
 	g_autofree char *frees = mne_text_size(mne_json_number(object, "frees"));
 
 	mne_columns_add(table, mne_json_text(object, "name", "?"), created, seq, used,
-			frees, tables_of(object), NULL);
+			frees, mne_ckpt_tables_text(object),
+			mne_ckpt_holders_text(object), NULL);
 }
 
 MneExit mne_cmd_ckpt_list(MneCli *cli)
@@ -255,9 +173,9 @@ MneExit mne_cmd_ckpt_list(MneCli *cli)
 		mne_say_note(cli, "no checkpoints; mnefs ck create NAME makes one");
 		return MNE_EXIT_OK;
 	}
-	table = mne_columns_new(cli, "llrrrl");
+	table = mne_columns_new(cli, "llrrrll");
 	mne_columns_add(table, "NAME", "CREATED", "SEQ", "USED", "FREES", "TABLES",
-			NULL);
+			"HELD BY", NULL);
 	for (char **line = lines; *line; line++) {
 		g_autoptr(GHashTable) object = parse_line(*line);
 
@@ -268,84 +186,91 @@ MneExit mne_cmd_ckpt_list(MneCli *cli)
 	return MNE_EXIT_OK;
 }
 
-static void print_checkpoint(const char *root, const char *line)
+GHashTable *mne_ckpt_read(const char *root, const char *name)
 {
-	g_autoptr(GHashTable) object = mne_json_parse(line);
-	g_autofree char *seq = mne_text_count(mne_json_number(object, "seq"));
-	g_autofree char *made = mne_text_utc(time_of(object));
-	g_autofree char *ago = mne_text_ago(time(NULL) - time_of(object));
-	g_autofree char *used = mne_text_size(mne_json_number(object, "used"));
-	g_autofree char *frees = mne_text_size(mne_json_number(object, "frees"));
-	g_autofree char *retained = mne_text_count(mne_json_number(object, "retained"));
-	const char *name = mne_json_text(object, "name", "?");
-	g_autofree char *path = path_of(root, NULL, name);
+	g_autofree char *file = g_build_filename("checkpoints", name, "info.json",
+						 NULL);
+	g_autofree char *line = NULL;
 
-	printf("name     %s\n", name);
-	printf("created  %s (%s)\n", made, ago);
-	printf("seq      %s\n", seq);
-	printf("tables   %s\n", tables_of(object));
-	printf("used     %s of history that it can see, in %s values\n", used,
-	       retained);
-	printf("frees    %s if it alone is dropped\n", frees);
-	printf("cookie   %s\n", mne_json_text(object, "cookie", "-"));
-	printf("path     %s\n", path);
+	if (strchr(name, '/')) {
+		errno = ENOENT;
+		return NULL;
+	}
+	line = mne_place_read(root, file);
+	return line ? mne_json_parse(g_strchomp(line)) : NULL;
 }
 
-MneExit mne_cmd_ckpt_show(MneCli *cli)
+static void say_busy(const char *root, const char *name)
 {
-	g_autofree char *root = NULL, *line = NULL;
-	g_auto(GStrv) lines = NULL;
-	MneExit status = mne_place_find(cli, &root);
+	g_autoptr(GHashTable) object = mne_ckpt_read(root, name);
+	const char *holders = object ? mne_json_text(object, "held_by", "") : "";
+	bool pinned = object &&
+		      strcmp(mne_json_text(object, "pinned", ""), "true") == 0;
 
-	if (status == MNE_EXIT_OK)
-		status = read_lines(root, &lines);
-	if (status != MNE_EXIT_OK)
-		return status;
-	line = find_line(lines, mne_cli_word(cli, 0));
-	if (!line)
-		return no_such_checkpoint(lines, mne_cli_word(cli, 0));
-	if (cli->json)
-		printf("%s\n", line);
-	else
-		print_checkpoint(root, line);
-	return MNE_EXIT_OK;
+	if (pinned) {
+		mne_say_error("%s is pinned", name);
+		mne_say_hint("mnefs ck unpin %s, or: mnefs ck drop --force %s", name,
+			     name);
+	} else if (*holders) {
+		mne_say_error("%s is held by %s", name, holders);
+		mne_say_hint("wait, end it, or: mnefs ck drop --force %s", name);
+	} else {
+		mne_say_error("%s was in use just now", name);
+		mne_place_explain(root);
+	}
 }
 
-static MneExit say_drop(const char *root, const char *name, int err)
+MneExit mne_ckpt_say_failed(const char *root, const char *what, const char *name,
+			    int err)
 {
 	g_auto(GStrv) lines = NULL;
 
 	if (err == ENOENT && read_lines(root, &lines) == MNE_EXIT_OK)
 		return no_such_checkpoint(lines, name);
-	if (err == EACCES || err == EPERM)
-		mne_say_error("you may not drop checkpoint %s: it is not yours", name);
-	else if (err == EBUSY)
-		mne_say_error("checkpoint %s is in use", name);
-	else if (err == EROFS)
+	if (err == EACCES || err == EPERM) {
+		mne_say_error("you may not %s checkpoint %s: it is not yours", what,
+			      name);
+	} else if (err == EBUSY) {
+		say_busy(root, name);
+	} else if (err == EROFS) {
 		mne_say_error("%s is mounted read-only", root);
-	else
-		mne_say_error("drop %s: %s", name, g_strerror(err));
-	if (err != EACCES && err != EPERM)
 		mne_place_explain(root);
+	} else {
+		mne_say_error("%s %s: %s", what, name, g_strerror(err));
+		mne_place_explain(root);
+	}
 	return mne_exit_of(err);
+}
+
+/* 0 or an errno. */
+static int drop(const char *root, const char *name, bool by_force)
+{
+	g_autofree char *path = mne_ckpt_path(root, NULL, name);
+	g_autofree char *file = g_build_filename("checkpoints", name, "drop", NULL);
+
+	if (by_force)
+		return -mne_place_write(root, file, "force");
+	return rmdir(path) < 0 ? errno : 0;
 }
 
 static MneExit drop_one(const MneCli *cli, const char *root, const char *name)
 {
-	g_autofree char *path = path_of(root, NULL, name);
-	MneExit status = check_name(name);
+	g_autofree char *path = mne_ckpt_path(root, NULL, name);
+	MneExit status = mne_ckpt_must_be_name(name);
 	struct stat st;
+	int err;
 
 	if (status != MNE_EXIT_OK)
 		return status;
 	if (mne_cli_has(cli, "dry-run")) {
 		if (stat(path, &st) < 0)
-			return say_drop(root, name, errno);
+			return mne_ckpt_say_failed(root, "drop", name, errno);
 		printf("would drop %s\n", name);
 		return MNE_EXIT_OK;
 	}
-	if (rmdir(path) < 0)
-		return say_drop(root, name, errno);
+	err = drop(root, name, mne_cli_has(cli, "force"));
+	if (err)
+		return mne_ckpt_say_failed(root, "drop", name, err);
 	mne_say_detail(cli, "dropped %s; its space comes back in the background", name);
 	return MNE_EXIT_OK;
 }
@@ -373,18 +298,18 @@ MneExit mne_cmd_ckpt_rename(MneCli *cli)
 	MneExit status = mne_place_find(cli, &root);
 
 	if (status == MNE_EXIT_OK)
-		status = check_name(to);
+		status = mne_ckpt_must_be_name(to);
 	if (status == MNE_EXIT_OK)
-		status = check_name(from);
+		status = mne_ckpt_must_be_name(from);
 	if (status != MNE_EXIT_OK)
 		return status;
-	from_path = path_of(root, NULL, from);
-	to_path = path_of(root, NULL, to);
+	from_path = mne_ckpt_path(root, NULL, from);
+	to_path = mne_ckpt_path(root, NULL, to);
 	if (rename(from_path, to_path) == 0)
 		return MNE_EXIT_OK;
 	if (errno == ENOENT)
-		return say_drop(root, from, ENOENT);
+		return mne_ckpt_say_failed(root, "rename", from, ENOENT);
 	if (errno == ENOTEMPTY)
 		errno = EEXIST;
-	return say_create(root, to, NULL, errno);
+	return mne_ckpt_say_make(root, to, errno);
 }

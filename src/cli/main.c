@@ -71,11 +71,19 @@ static const MneOption check_options[] = {
 
 static const MneOption create_options[] = {
 	{ "table", 't', "TABLE", "cover this table only; may be repeated" },
+	{ "pin", 0, NULL, "nobody drops it before it is unpinned" },
+	{ "note", 0, "TEXT", "a line about it" },
+	{ "expires", 0, "WHEN", "when it may go: 7d, 2026-12-31, never" },
+	{ "min", 0, "TABLE", "as --table: one copy of what is retained" },
+	{ "max", 0, "TABLE", "cover it, with a copy on every node" },
+	{ "ram-overrides-dump", 0, "yes|no", "no: tables in memory as last dumped" },
+	{ "allow-remote", 0, "yes|no", "no: every table must have a copy here" },
 	NO_MORE,
 };
 
 static const MneOption drop_options[] = {
 	{ "dry-run", 'n', NULL, "say what would be dropped" },
+	{ "force", 'f', NULL, "even if it is held or pinned" },
 	NO_MORE,
 };
 
@@ -124,6 +132,16 @@ static const MneCommand commands[] = {
 	{ "checkpoint prune", "", 0, 0,
 	  "Drop all checkpoints but those that the rules keep", prune_options,
 	  mne_cmd_ckpt_prune },
+	{ "checkpoint pin", "NAME...", 1, MANY, "Keep checkpoints from being dropped",
+	  no_options, mne_cmd_ckpt_pin },
+	{ "checkpoint unpin", "NAME...", 1, MANY, "Take the pins back", no_options,
+	  mne_cmd_ckpt_unpin },
+	{ "hold", "NAME -- COMMAND...", 2, MANY,
+	  "Run a command; meanwhile the checkpoint is not dropped", no_options,
+	  mne_cmd_hold, true },
+	{ "at", "NAME -- COMMAND...", 2, MANY,
+	  "Run a command that sees the mount as it was at a checkpoint, or a time",
+	  no_options, mne_cmd_at, true },
 	{ "check", "STORE", 1, 1, "Verify a store that is not mounted", check_options,
 	  mne_cmd_check },
 	{ "version", "", 0, 0, "Show the version", no_options, mne_cmd_version },
@@ -163,7 +181,9 @@ static MneExit run(MneCli *cli, int argc, char **argv)
 	case MNE_ARGS_RUN: return cli->command->run(cli);
 	case MNE_ARGS_VERSION: return mne_cmd_version(cli);
 	case MNE_ARGS_LIST: mne_usage_list(); return MNE_EXIT_OK;
-	case MNE_ARGS_WRONG: return MNE_EXIT_USAGE;
+	case MNE_ARGS_WRONG:
+		return cli->command && cli->command->runs_another ? MNE_EXIT_WRAPPER
+								  : MNE_EXIT_USAGE;
 	case MNE_ARGS_HELP: break;
 	}
 	if (cli->command)

@@ -156,6 +156,7 @@ void mne_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 		.req = req,
 		.ino = parent,
 		.inode = mne_mount_inode(mount, parent),
+		.with_fence = true, /* a hold that was closed before is over */
 		.may_drop = true,
 	};
 	bool is_slow = mne_ns_is_slow(task.inode);

@@ -12,6 +12,7 @@
 #include "config.h"
 
 #include "ns/attr.h"
+#include "ns/moment.h"
 #include "ns/ns.h"
 
 #include <linux/fs.h>
@@ -37,6 +38,37 @@ static int past_node(MneCkpt *ckpt, const MneIdentity *dir, MneNode *out_node)
 	return err;
 }
 
+static bool is_in(MneCkpt *ckpt, const MneIdentity *dir)
+{
+	g_auto(MneNode) node = { 0 };
+
+	return past_node(ckpt, dir, &node) == 0;
+}
+
+/* The newest that is not after that moment, and in which dir exists. */
+static int find_by_time(MneNs *ns, const MneIdentity *dir, MneSlice name,
+			MneCkpt **out_ckpt)
+{
+	g_autoptr(GPtrArray) ckpts = mne_ckpts_list(mne_store_ckpts(ns->store));
+	int64_t moment;
+
+	if (!mne_moment_parse(name, g_get_real_time() * 1000, &moment))
+		return mne_throw(NO_CKPT,
+				 "%.*s is no time: try @latest, @yesterday, @-2h, "
+				 "@2026-11-20 or @2026-11-20T03:00",
+				 (int)name.len, (const char *)name.data);
+	for (unsigned i = ckpts->len; i-- > 0;) {
+		MneCkpt *ckpt = g_ptr_array_index(ckpts, i);
+
+		if (ckpt->time_ns > moment || !is_in(ckpt, dir))
+			continue;
+		*out_ckpt = mne_ckpt_ref(ckpt);
+		return 0;
+	}
+	return mne_throw(NO_CKPT, "no checkpoint is as old as %.*s", (int)name.len,
+			 (const char *)name.data);
+}
+
 /* A new reference to the checkpoint of that name, if dir is in it. */
 static int find(MneNs *ns, const MneIdentity *dir, MneSlice name, MneCkpt **out_ckpt,
 		MneNode *out_node)
@@ -49,6 +81,30 @@ static int find(MneNs *ns, const MneIdentity *dir, MneSlice name, MneCkpt **out_
 	return 0;
 }
 
+int mne_ns_find_ckpt(MneNs *ns, MneSlice name, MneCkpt **out_ckpt)
+{
+	const MneIdentity root = { .is_dir = true,
+				   .table = MNE_ROOT_TABLE,
+				   .rec = MNE_ROOT_DIR };
+
+	if (mne_moment_is(name))
+		return find_by_time(ns, &root, name, out_ckpt);
+	return mne_ckpts_find(mne_store_ckpts(ns->store), name, out_ckpt);
+}
+
+/* The kernel wants a directory to stand in one place: so what is reached by a time is
+ * another inode than the same reached by its name. */
+static uint64_t way_to(const MneIdentity *dir, MneSlice name)
+{
+	uint64_t hash = dir->rec;
+
+	if (!mne_moment_is(name))
+		return dir->rec;
+	for (size_t i = 0; i < name.len; i++)
+		hash = (hash ^ name.data[i]) * G_GUINT64_CONSTANT(0x100000001b3);
+	return hash | G_GUINT64_CONSTANT(1) << 63; /* no record's number */
+}
+
 int mne_ckpts_dir_lookup(MneNs *ns, const MneIdentity *dir, MneSlice name,
 			 MneFound *out)
 {
@@ -56,9 +112,14 @@ int mne_ckpts_dir_lookup(MneNs *ns, const MneIdentity *dir, MneSlice name,
 	g_auto(MneNode) node = { 0 };
 	MneIdentity parent = *dir;
 
-	MNE_TRY(find(ns, dir, name, &ckpt, &node));
+	if (mne_moment_is(name)) {
+		MNE_TRY(find_by_time(ns, dir, name, &ckpt));
+		MNE_TRY(past_node(ckpt, dir, &node));
+	} else {
+		MNE_TRY(find(ns, dir, name, &ckpt, &node));
+	}
 	parent.ckpt = ckpt;
-	parent.via = dir->rec;
+	parent.via = way_to(dir, name);
 	MNE_TRY(mne_ns_found_past(ns, &parent, dir->table, &node, name, out));
 	out->entry_timeout = 0;
 	return 0;
@@ -136,12 +197,22 @@ int mne_ckpts_dir_make(MneNs *ns, const MneIdentity *dir, MneSlice name,
 	return mne_ckpts_dir_lookup(ns, dir, name, out);
 }
 
+/* Which one a time means may change while it is typed. */
+static int require_own_name(MneSlice name)
+{
+	if (mne_moment_is(name))
+		return mne_throw(CKPT_NAME, "%.*s is a time, not a name: say which",
+				 (int)name.len, (const char *)name.data);
+	return 0;
+}
+
 int mne_ckpts_dir_remove(MneNs *ns, const MneIdentity *dir, MneSlice name)
 {
 	g_autoptr(MneCkpt) ckpt = NULL;
 	g_auto(MneNode) node = { 0 };
 
 	MNE_TRY(require_changeable(ns, dir));
+	MNE_TRY(require_own_name(name));
 	MNE_TRY(find(ns, dir, name, &ckpt, &node));
 	return mne_store_drop(ns->store, name);
 }
@@ -156,6 +227,7 @@ int mne_ckpts_dir_rename(MneNs *ns, const MneIdentity *dir, MneSlice name,
 		return -EINVAL;
 	MNE_TRY(require_changeable(ns, dir));
 	MNE_TRY(require_changeable(ns, new_dir));
+	MNE_TRY(require_own_name(name));
 	MNE_TRY(mne_ckpt_check_name(new_name));
 	MNE_TRY(find(ns, dir, name, &ckpt, &node));
 	if (mne_slice_equal(name, new_name))

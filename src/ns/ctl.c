@@ -16,10 +16,8 @@
 
 /* clang-format off: one on each line */
 static const MneCtlKind *const parts[] = {
-	mne_ctl_basics,
-	mne_ctl_checkpoints,
-	mne_ctl_commands,
-	mne_ctl_events,
+	mne_ctl_basics,   mne_ctl_checkpoints, mne_ctl_ckpt_traits,
+	mne_ctl_commands, mne_ctl_events,      mne_ctl_hold,
 };
 /* clang-format on */
 
@@ -232,6 +230,8 @@ int mne_ctl_stat(MneNs *ns, uint64_t number, struct stat *out)
 	MNE_TRY(mne_live_node(ns->store, &root, &node));
 	mne_attr_of_live(&node, &like);
 	mne_attr_of_hidden(&like, DOMAIN, number, entry->kind->mode, out);
+	if (entry->kind->own)
+		entry->kind->own(ns, entry->args, out);
 	return 0;
 }
 

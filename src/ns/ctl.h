@@ -60,6 +60,9 @@ typedef struct {
 	/* Of directories: names that the star below stands for, appended, owned. */
 	void (*list)(MneNs *ns, const char *const *args, GPtrArray *names);
 
+	/* Sets whose it is, when not that of the mount's root. */
+	void (*own)(MneNs *ns, const char *const *args, struct stat *io_attr);
+
 	/* Either what opens the file, */
 	int (*open)(MneNs *ns, const char *const *args, const MneCtlOpen *how,
 		    MneCtlFile **out_file);
@@ -95,3 +98,12 @@ extern const MneCtlKind
 	mne_ctl_checkpoints[]; /* ns/ctl_checkpoints.c: a directory each */
 extern const MneCtlKind mne_ctl_commands[]; /* ns/ctl_commands.c: the file `ctl` */
 extern const MneCtlKind mne_ctl_events[]; /* ns/ctl_events.c */
+extern const MneCtlKind mne_ctl_ckpt_traits[]; /* ns/ctl_ckpt_traits.c */
+extern const MneCtlKind mne_ctl_hold[]; /* ns/ctl_hold.c: a file for each checkpoint */
+
+/* For kinds whose first star is a checkpoint, by name or by time: ns/ctl_checkpoints.c. */
+bool mne_ctl_ckpt_exists(MneNs *ns, const char *const *args);
+void mne_ctl_ckpt_list(MneNs *ns, const char *const *args, GPtrArray *names);
+void mne_ctl_ckpt_own(MneNs *ns, const char *const *args, struct stat *io_attr);
+/* "7d", "2026-12-31", "never" (0): BAD_CTL. */
+int mne_ctl_parse_expiry(const char *text, int64_t *out_ns) MNE_CHECKED;

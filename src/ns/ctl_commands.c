@@ -9,6 +9,7 @@
 
 #include "config.h"
 
+#include "ns/activation.h"
 #include "ns/ctl.h"
 #include "util/log.h"
 
@@ -21,46 +22,51 @@ static int run_sync(MneNs *ns, char **words)
 	return mne_store_sync(ns->store);
 }
 
-static int table_id(GArray *tables, const char *name, uint32_t *out_id)
+/* Who owns .mnefs may write here. */
+static int be_owner(MneNs *ns, MneCkptSpec *spec)
 {
-	for (unsigned i = 0; i < tables->len; i++) {
-		const MneTableInfo *table = &g_array_index(tables, MneTableInfo, i);
+	struct stat maker;
 
-		if (strcmp(table->name, name) == 0) {
-			*out_id = table->id;
-			return 0;
-		}
-	}
-	return mne_throw(NO_TABLE, "there is no table %s", name);
+	MNE_TRY(mne_ctl_stat(ns, MNE_CTL_ROOT, &maker));
+	spec->uid = maker.st_uid;
+	spec->gid = maker.st_gid;
+	return 0;
 }
 
 static int run_checkpoint(MneNs *ns, char **words)
 {
-	g_autoptr(GArray) all = NULL;
-	g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-	g_autoptr(MneCkpt) ckpt = NULL;
-	MneCkptSpec spec = { .name = mne_slice_str(words[1]) };
-	struct stat maker;
+	g_auto(MneCtlActivation) asked = { 0 };
 
-	MNE_TRY(mne_ckpt_check_name(spec.name));
-	MNE_TRY(mne_ctl_stat(ns, MNE_CTL_ROOT,
-			     &maker)); /* who owns .mnefs may write here */
-	spec.uid = maker.st_uid;
-	spec.gid = maker.st_gid;
-	MNE_TRY(mne_store_tables(ns->store, &all));
-	for (char **table = words + 2; *table; table++) {
-		uint32_t id;
+	mne_ctl_activation_init(&asked, words[1]);
+	MNE_TRY(be_owner(ns, &asked.spec));
+	for (char **table = words + 2; *table; table++)
+		MNE_TRY(mne_ctl_activation_add(ns, &asked, "table", *table));
+	return mne_ctl_activate(ns, &asked);
+}
 
-		MNE_TRY(table_id(all, *table, &id));
-		g_array_append_val(ids, id);
+static int run_activate(MneNs *ns, char **words)
+{
+	g_auto(MneCtlActivation) asked = { 0 };
+
+	mne_ctl_activation_init(&asked, words[1]);
+	MNE_TRY(be_owner(ns, &asked.spec));
+	for (char **pair = words + 2; *pair; pair += 2) {
+		if (!pair[1])
+			return mne_throw(BAD_CTL, "%.64s of what?", pair[0]);
+		MNE_TRY(mne_ctl_activation_add(ns, &asked, pair[0], pair[1]));
 	}
-	spec.tables = ids->len > 0 ? ids : NULL;
-	return mne_store_checkpoint(ns->store, &spec, &ckpt);
+	return mne_ctl_activate(ns, &asked);
 }
 
 static int run_drop(MneNs *ns, char **words)
 {
-	return mne_store_drop(ns->store, mne_slice_str(words[1]));
+	MneSlice name = mne_slice_str(words[1]);
+
+	if (!words[2])
+		return mne_store_drop(ns->store, name);
+	if (strcmp(words[2], "force") != 0)
+		return mne_throw(BAD_CTL, "drop how? %.64s", words[2]);
+	return mne_store_drop_by_force(ns->store, name);
 }
 
 static int run_rename(MneNs *ns, char **words)
@@ -99,9 +105,10 @@ static const struct {
 	unsigned min_words, max_words;
 	CommandFunc run;
 } commands[] = {
+	{ "activate", "activate NAME [WHAT VALUE]…", 2, G_MAXUINT, run_activate },
 	{ "checkpoint", "checkpoint NAME [TABLE…]", 2, G_MAXUINT, run_checkpoint },
 	{ "debug", "debug none|verbose|debug|trace", 2, 2, run_debug },
-	{ "drop", "drop NAME", 2, 2, run_drop },
+	{ "drop", "drop NAME [force]", 2, 3, run_drop },
 	{ "reclaim", "reclaim", 1, 1, run_reclaim },
 	{ "rename", "rename OLD NEW", 3, 3, run_rename },
 	{ "sync", "sync", 1, 1, run_sync },

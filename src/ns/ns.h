@@ -119,6 +119,9 @@ int mne_ns_listxattr(MneNs *ns, MneInode *inode, GByteArray *out) MNE_CHECKED;
 /* ns/statfs.c: of the store; inside `.checkpoints`, of the history. */
 int mne_ns_statfs(MneNs *ns, const MneInode *inode, struct statvfs *out) MNE_CHECKED;
 
+/* By name, or, as ns/moment.h says, by time.  A new reference; NO_CKPT. */
+int mne_ns_find_ckpt(MneNs *ns, MneSlice name, MneCkpt **out_ckpt) MNE_CHECKED;
+
 /* ns/ckpts.c: the `.checkpoints` directories.  dir is the identity of one. */
 int mne_ckpts_dir_lookup(MneNs *ns, const MneIdentity *dir, MneSlice name,
 			 MneFound *out) MNE_CHECKED;

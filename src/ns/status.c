@@ -10,6 +10,7 @@
 
 #include "ns/status.h"
 
+#include "ckpt/hold.h"
 #include "ckpt/space.h"
 #include "util/log.h"
 #include "util/text.h"
@@ -229,10 +230,28 @@ static void add_traits_json(MneCkpt *ckpt, GString *to)
 	if (traits.expires_ns > 0)
 		g_string_append_printf(to, ",\"expires\":%.3f",
 				       (double)traits.expires_ns / 1e9);
-	if (!traits.note)
-		return;
-	g_string_append(to, ",\"note\":");
-	mne_text_add_json(to, mne_slice_str(traits.note));
+	g_string_append_printf(to, ",\"of_dump\":%s,\"local_only\":%s",
+			       ckpt->flags & MNE_CKPT_OF_DUMP ? "true" : "false",
+			       ckpt->flags & MNE_CKPT_LOCAL_ONLY ? "true" : "false");
+	if (traits.note) {
+		g_string_append(to, ",\"note\":");
+		mne_text_add_json(to, mne_slice_str(traits.note));
+	}
+}
+
+static void add_holders_json(MneCkpt *ckpt, GString *to)
+{
+	g_autoptr(GArray) holders = mne_ckpt_holders(ckpt);
+
+	g_string_append(to, ",\"held_by\":[");
+	for (unsigned i = 0; i < holders->len; i++) {
+		g_autofree char *who =
+			mne_process_text(&g_array_index(holders, MneProcess, i));
+
+		g_string_append(to, i > 0 ? "," : "");
+		mne_text_add_json(to, mne_slice_str(who));
+	}
+	g_string_append_c(to, ']');
 }
 
 static void add_space_json(const MneCkptSpace *space, GString *to)
@@ -264,6 +283,7 @@ static void print_checkpoint_json(MneCkpt *ckpt, const MneCkptSpace *space, GStr
 	g_string_append(to, "],\"dropping\":false");
 	add_space_json(space, to);
 	add_traits_json(ckpt, to);
+	add_holders_json(ckpt, to);
 	g_string_append(to, "}\n");
 }
 
@@ -272,8 +292,7 @@ int mne_status_checkpoint_json(MneNs *ns, const char *const *args, GString *to)
 	g_autoptr(MneCkpt) ckpt = NULL;
 	MneCkptSpace space;
 
-	MNE_TRY(mne_ckpts_find(mne_store_ckpts(ns->store), mne_slice_str(args[0]),
-			       &ckpt));
+	MNE_TRY(mne_ns_find_ckpt(ns, mne_slice_str(args[0]), &ckpt));
 	mne_ckpt_space(ckpt, NULL, &space);
 	print_checkpoint_json(ckpt, &space, to);
 	return 0;

@@ -10,6 +10,7 @@
 
 #include "config.h"
 
+#include "ckpt/hold.h"
 #include "ckpt/value.h"
 #include "txn/commit.h"
 #include "txn/store.h"
@@ -134,13 +135,19 @@ static int drop(MneStore *store, MneSlice name, bool by_force)
 {
 	g_auto(MneCommit) commit = { 0 };
 	g_autoptr(MneCkpt) ckpt = NULL;
+	int err;
 
 	MNE_TRY(mne_commit_begin(store, &commit));
 	MNE_TRY(find(store, name, &ckpt));
 	if (!by_force)
 		MNE_TRY(require_unpinned(ckpt));
+	MNE_TRY(mne_ckpt_close(ckpt, by_force));
 	put_ckpt(&commit, ckpt, MNE_CKPT_DROPPING, name, &ckpt->traits);
-	MNE_TRY(mne_commit_apply(&commit));
+	err = mne_commit_apply(&commit);
+	if (err < 0) {
+		mne_ckpt_reopen(ckpt);
+		return err;
+	}
 	mne_ckpts_set_dropping(store->ckpts, ckpt);
 	mne_limit_refresh(store);
 	tell(store, "checkpoint_deactivated", ckpt, name);

@@ -70,8 +70,8 @@ int mne_store_sync(MneStore *store) MNE_CHECKED;
  * CKPT_NO_TABLES, CKPT_TWICE, -ENAMETOOLONG. */
 int mne_store_checkpoint(MneStore *store, const MneCkptSpec *spec, MneCkpt **out_ckpt)
 	MNE_CHECKED;
-/* Deactivate: O(1); space comes back in the background.  CKPT_PINNED, which force does not
- * mind. */
+/* Deactivate: O(1); space comes back in the background.  CKPT_PINNED and CKPT_HELD,
+ * which force does not mind. */
 int mne_store_drop(MneStore *store, MneSlice name) MNE_CHECKED;
 int mne_store_drop_by_force(MneStore *store, MneSlice name) MNE_CHECKED;
 /* -EEXIST (CKPT_EXISTS) when `to` is taken. */
