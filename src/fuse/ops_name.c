@@ -12,13 +12,33 @@
 #include "fuse/ops.h"
 #include "fuse/reply.h"
 
+static bool find_grave(fuse_req_t req, MneInode *parent, const char *name,
+		       MneFound *out)
+{
+	const struct fuse_ctx *caller = fuse_req_ctx(req);
+	MneIdentity dir = mne_inode_identity(parent);
+
+	if (dir.object != MNE_OBJECT_CKPTS ||
+	    !mne_ckpts_dir_find_grave(mne_mount_of(req)->ns, &dir, mne_slice_str(name),
+				      caller->pid, out))
+		return false;
+	out->attr.st_uid = caller->uid;
+	out->attr.st_gid = caller->gid;
+	return true;
+}
+
 void mne_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	MneMount *mount = mne_mount_of(req);
+	MneInode *inode = mne_mount_inode(mount, parent);
 	MneFound found;
-	int err = mne_ns_lookup(mount->ns, mne_mount_inode(mount, parent),
-				mne_slice_str(name), &found);
+	int err;
 
+	if (find_grave(req, inode, name, &found)) {
+		mne_reply_found(req, &found);
+		return;
+	}
+	err = mne_ns_lookup(mount->ns, inode, mne_slice_str(name), &found);
 	if (err < 0)
 		mne_reply_err(req, "lookup", parent, err);
 	else
@@ -138,14 +158,15 @@ void mne_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 	mne_reply_status(req, "unlink", parent,
 			 mne_ns_remove(mount->ns, mne_mount_inode(mount, parent),
-				       mne_slice_str(name), false));
+				       mne_slice_str(name), false, 0));
 }
 
 static void remove_dir(MneMount *mount, MneTask *task)
 {
-	mne_reply_status(
-		task->req, "rmdir", task->ino,
-		mne_ns_remove(mount->ns, task->inode, mne_slice_str(task->name), true));
+	mne_reply_status(task->req, "rmdir", task->ino,
+			 mne_ns_remove(mount->ns, task->inode,
+				       mne_slice_str(task->name), true,
+				       fuse_req_ctx(task->req)->pid));
 }
 
 void mne_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)

@@ -103,6 +103,13 @@ static void add_option(struct fuse_args *args, const char *option)
 	fuse_opt_add_arg(args, option);
 }
 
+/* Where only root gets in nobody is to be kept out, and the kernel need not ask for the
+ * attributes of a directory after each change in it. */
+static bool needs_permissions(const MneFuseOptions *options)
+{
+	return options->default_permissions || options->allow_other || geteuid() != 0;
+}
+
 static struct fuse_session *new_session(const MneFuseOptions *options,
 					const char *store, MneMount *mount)
 {
@@ -115,10 +122,9 @@ static struct fuse_session *new_session(const MneFuseOptions *options,
 	fuse_opt_add_opt_escaped(&escaped, source);
 	add_option(&args, escaped);
 	free(escaped); /* libfuse allocated it */
-	/* Also where only root gets in: so the kernel asks for the attributes of a
-	 * checkpoint's directory before it looks anything up there.  Without that it
-	 * answers ENOENT in one that was removed, where ESTALE is promised. */
-	add_option(&args, "subtype=mnefs,default_permissions");
+	add_option(&args, "subtype=mnefs");
+	if (needs_permissions(options))
+		add_option(&args, "default_permissions");
 	if (options->read_only)
 		add_option(&args, "ro");
 	if (options->allow_other)

@@ -65,14 +65,14 @@ int mne_ns_make(MneNs *ns, MneInode *parent, MneSlice name, const MneMake *what,
 	return make_live(ns, &dir, name, what, out);
 }
 
-int mne_ns_remove(MneNs *ns, MneInode *parent, MneSlice name, bool is_dir)
+int mne_ns_remove(MneNs *ns, MneInode *parent, MneSlice name, bool is_dir, pid_t pid)
 {
 	MneIdentity dir = mne_inode_identity(parent);
 	MneSpot spot = { dir.table, dir.rec, name };
 	uint64_t rec;
 
 	if (dir.object == MNE_OBJECT_CKPTS && is_dir)
-		return mne_ckpts_dir_remove(ns, &dir, name);
+		return mne_ckpts_dir_remove(ns, &dir, name, pid);
 	MNE_TRY(mne_ns_require_live(parent));
 	MNE_TRY(mne_name_check(name));
 	if (is_root(&dir))

@@ -12,6 +12,7 @@
 #include "config.h"
 
 #include "ns/attr.h"
+#include "ns/grave.h"
 #include "ns/moment.h"
 #include "ns/ns.h"
 
@@ -206,15 +207,37 @@ static int require_own_name(MneSlice name)
 	return 0;
 }
 
-int mne_ckpts_dir_remove(MneNs *ns, const MneIdentity *dir, MneSlice name)
+int mne_ckpts_dir_remove(MneNs *ns, const MneIdentity *dir, MneSlice name, pid_t pid)
 {
 	g_autoptr(MneCkpt) ckpt = NULL;
 	g_auto(MneNode) node = { 0 };
 
+	if (mne_graves_fill(ns->graves, dir, name, pid))
+		return 0;
 	MNE_TRY(require_changeable(ns, dir));
 	MNE_TRY(require_own_name(name));
 	MNE_TRY(find(ns, dir, name, &ckpt, &node));
-	return mne_store_drop(ns->store, name);
+	MNE_TRY(mne_store_drop(ns->store, name));
+	if (pid == 0)
+		return 0;
+	mne_graves_dig(ns->graves, dir, name, pid, ckpt);
+	return -ESTALE;
+}
+
+/* It belongs to whom it is for: `.checkpoints` is sticky. */
+bool mne_ckpts_dir_find_grave(MneNs *ns, const MneIdentity *dir, MneSlice name,
+			      pid_t pid, MneFound *out)
+{
+	MneIdentity self;
+
+	if (!mne_graves_find(ns->graves, dir, name, pid, &self))
+		return false;
+	*out = (MneFound){ .attr_timeout = 1 };
+	mne_attr_of_hidden(&(struct stat){ 0 }, DOMAIN, self.via, S_IFDIR | 0755,
+			   &out->attr);
+	out->inode = mne_inodes_look_up(ns->inodes, &self, dir->rec, name);
+	mne_ckpt_unref(self.ckpt);
+	return true;
 }
 
 int mne_ckpts_dir_rename(MneNs *ns, const MneIdentity *dir, MneSlice name,

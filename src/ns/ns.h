@@ -41,6 +41,7 @@ typedef struct {
 	MneNsOptions options; /* strings owned */
 	MneInodes *inodes;
 	struct MneCtl *ctl; /* the nodes of `.mnefs`: see ns/ctl.h */
+	struct MneGraves *graves; /* see ns/grave.h */
 	MneStats *stats;
 	int64_t started; /* seconds since the epoch */
 	_Atomic bool over_uring; /* how requests come: through io_uring, or /dev/fuse */
@@ -94,7 +95,10 @@ int mne_ns_found_past(MneNs *ns, const MneIdentity *parent, uint32_t table,
 /* Makes a checkpoint, when parent is a `.checkpoints`: see mne_ns_is_slow(). */
 int mne_ns_make(MneNs *ns, MneInode *parent, MneSlice name, const MneMake *what,
 		MneFound *out) MNE_CHECKED;
-int mne_ns_remove(MneNs *ns, MneInode *parent, MneSlice name, bool is_dir) MNE_CHECKED;
+/* Of a checkpoint: -ESTALE when it was dropped, upon which the kernel asks again, see
+ * ns/grave.h.  pid: the thread that asks; 0: one that will not. */
+int mne_ns_remove(MneNs *ns, MneInode *parent, MneSlice name, bool is_dir, pid_t pid)
+	MNE_CHECKED;
 int mne_ns_rename(MneNs *ns, MneInode *parent, MneSlice name, MneInode *new_parent,
 		  MneSlice new_name, unsigned flags) MNE_CHECKED;
 int mne_ns_link(MneNs *ns, MneInode *inode, MneInode *parent, MneSlice name,
@@ -130,7 +134,11 @@ int mne_ckpts_dir_setattr(MneNs *ns, const MneIdentity *dir,
 			  const MneAttrChange *change) MNE_CHECKED;
 int mne_ckpts_dir_make(MneNs *ns, const MneIdentity *dir, MneSlice name,
 		       const MneMake *what, MneFound *out) MNE_CHECKED;
-int mne_ckpts_dir_remove(MneNs *ns, const MneIdentity *dir, MneSlice name) MNE_CHECKED;
+int mne_ckpts_dir_remove(MneNs *ns, const MneIdentity *dir, MneSlice name, pid_t pid)
+	MNE_CHECKED;
+/* What the thread that dropped it sees instead: false, when there is nothing. */
+bool mne_ckpts_dir_find_grave(MneNs *ns, const MneIdentity *dir, MneSlice name,
+			      pid_t pid, MneFound *out);
 int mne_ckpts_dir_rename(MneNs *ns, const MneIdentity *dir, MneSlice name,
 			 const MneIdentity *new_dir, MneSlice new_name, unsigned flags)
 	MNE_CHECKED;

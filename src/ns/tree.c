@@ -14,6 +14,7 @@
 
 #include "ns/attr.h"
 #include "ns/ctl.h"
+#include "ns/grave.h"
 #include "ns/handle.h"
 #include "ns/ns.h"
 #include "ns/stream.h"
@@ -31,6 +32,7 @@ MneNs *mne_ns_new(MneStore *store, const MneNsOptions *options,
 	ns->options.mount_point = g_strdup(options->mount_point);
 	ns->inodes = mne_inodes_new();
 	ns->ctl = mne_ctl_new();
+	ns->graves = mne_graves_new();
 	ns->stats = mne_stats_new(op_names, n_ops);
 	ns->started = time(NULL);
 	mne_lock_init(&ns->open_lock, MNE_RANK_HANDLE);
@@ -49,6 +51,7 @@ void mne_ns_free(MneNs *ns)
 		mne_stream_close(g_queue_peek_head(&ns->streams));
 	mne_inodes_free(ns->inodes);
 	mne_ctl_free(ns->ctl);
+	mne_graves_free(ns->graves);
 	mne_stats_free(ns->stats);
 	mne_lock_clear(&ns->open_lock);
 	g_free(ns->options.shown);
