@@ -43,6 +43,11 @@ int mne_kv_leveldb_repair(const char *path) MNE_CHECKED;
 /* A sorted map in memory: the contract in a hundred lines. */
 MneKv *mne_kv_mem_new(void);
 
+/* Keeps values of keys that keeps() is true of at hand; the next engine must be used
+ * through it only.  Takes next. */
+typedef bool (*MneKvKeeps)(MneSlice key);
+MneKv *mne_kv_cache_new(MneKv *take_next, MneKvKeeps keeps);
+
 /* Logs every call in domain mne-kv and counts and times it.  Takes next. */
 MneKv *mne_kv_trace_new(MneKv *take_next);
 

@@ -58,6 +58,11 @@ void mne_key_node(MneKey *out, uint32_t table, uint64_t dir, MneSlice name)
 	key_bytes(out, name);
 }
 
+bool mne_key_is_dir(MneSlice key)
+{
+	return key.len == 1 + 4 + 8 + 4 && key.data[0] == MNE_TAG_NODE;
+}
+
 void mne_key_inode(MneKey *out, uint32_t table, uint64_t record)
 {
 	key_begin(out, MNE_TAG_INODE);

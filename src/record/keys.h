@@ -96,5 +96,8 @@ int mne_key_parse(MneSlice key, MneKeyParts *out) MNE_CHECKED;
 /* The table a key belongs to, 0 for TABLE keys and those without. */
 uint32_t mne_key_table_of(MneSlice key);
 
+/* Is it that of a directory's own inode? */
+bool mne_key_is_dir(MneSlice key);
+
 /* For logs: a new string such as "NODE(3,17,0,alice)". */
 char *mne_key_to_text(MneSlice key);

@@ -317,6 +317,7 @@ static int open_engines(MneVolume *volume, const MneVolumeOptions *options, bool
 	if (mne_debug_has("kv-kill-after", &nth))
 		volume->kv = mne_kv_fault_new(volume->kv, MNE_FAULT_KILL_AFTER, nth,
 					      false);
+	volume->kv = mne_kv_cache_new(volume->kv, mne_key_is_dir);
 	return 0;
 }
 

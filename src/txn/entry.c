@@ -21,15 +21,13 @@ int mne_entry_load(MneStore *store, const MneSpot *spot, MneEntryState *out)
 {
 	g_autoptr(GBytes) value = NULL;
 	MneSlice bytes;
-	uint32_t table;
 	MneKey key;
 
 	mne_key_node(&key, spot->table, spot->dir, spot->name);
 	MNE_TRY(mne_view_get(&store->live.base, mne_key_slice(&key), &value));
 	bytes = mne_slice_of(value);
 	out->kind = bytes.len > 0 ? bytes.data[0] : 0;
-	MNE_TRY(mne_view_lookup(&store->live.base, spot->table, spot->dir, spot->name,
-				&table, &out->node));
+	MNE_TRY(mne_view_follow(&store->live.base, spot->table, value, &out->node));
 	out->found = true;
 	return 0;
 }

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * kv/cache.c - a decorator that keeps some values at hand
+ *
+ * For keys that are read and written again and again, as are the inodes of directories.
+ * Which they are, who makes it says.  Iterators pass by it: what was applied they see.
+ *
+ * Invariants
+ * 1. A value that is kept is what the next engine has, unless an apply is under way that
+ *    changes it: an apply first drops what it will change, and keeps the new values only
+ *    when it was done, and no other apply ran beside it.
+ * 2. A get keeps what it found only if no apply began or ended meanwhile.
+ */
+#define G_LOG_DOMAIN "mne-kv"
+
+#include "config.h"
+
+#include "kv/engines.h"
+#include "util/lock.h"
+
+enum { MAX_VALUES = 512, MAX_VALUE_SIZE = 1024 };
+
+typedef struct {
+	MneSlice key; /* first: what a lookup gives is one of these */
+	GBytes *value; /* owned */
+	uint8_t bytes[]; /* of the key */
+} Kept;
+
+typedef struct {
+	MneKv base;
+	MneKv *next; /* owned */
+	MneKvKeeps keeps;
+	MneLock lock;
+	GHashTable *kept; /* a set, by key */
+	uint64_t changes; /* applies that began or ended */
+	unsigned applying;
+} CacheKv;
+
+static guint hash_key(gconstpointer data)
+{
+	const MneSlice *key = data;
+	guint hash = 5381;
+
+	for (size_t i = 0; i < key->len; i++)
+		hash = hash * 33 + key->data[i];
+	return hash;
+}
+
+static gboolean equal_keys(gconstpointer a, gconstpointer b)
+{
+	return mne_slice_equal(*(const MneSlice *)a, *(const MneSlice *)b);
+}
+
+static void kept_free(void *data)
+{
+	Kept *kept = data;
+
+	g_bytes_unref(kept->value);
+	g_free(kept);
+}
+
+static GBytes *find(CacheKv *cache, MneSlice key, uint64_t *out_changes)
+{
+	MNE_WITH_LOCK(&cache->lock);
+	const Kept *kept = g_hash_table_lookup(cache->kept, &key);
+
+	*out_changes = cache->changes;
+	return kept ? g_bytes_ref(kept->value) : NULL;
+}
+
+/* Caller holds the lock. */
+static void keep(CacheKv *cache, MneSlice key, GBytes *value)
+{
+	Kept *kept;
+
+	if (g_bytes_get_size(value) > MAX_VALUE_SIZE)
+		return;
+	if (g_hash_table_size(cache->kept) >= MAX_VALUES)
+		g_hash_table_remove_all(cache->kept);
+	kept = g_malloc(sizeof(*kept) + key.len);
+	memcpy(kept->bytes, key.data, key.len);
+	kept->key = mne_slice(kept->bytes, key.len);
+	kept->value = g_bytes_ref(value);
+	g_hash_table_replace(cache->kept, kept, kept);
+}
+
+static void keep_found(CacheKv *cache, MneSlice key, GBytes *value, uint64_t changes)
+{
+	MNE_WITH_LOCK(&cache->lock);
+	if (cache->changes == changes && cache->applying == 0)
+		keep(cache, key, value);
+}
+
+static int cache_get(MneKv *kv, MneSlice key, GBytes **out_value)
+{
+	CacheKv *cache = (CacheKv *)kv;
+	uint64_t changes;
+
+	if (!cache->keeps(key))
+		return mne_kv_get(cache->next, key, out_value);
+
+	GBytes *value = find(cache, key, &changes);
+
+	if (!value) {
+		MNE_TRY(mne_kv_get(cache->next, key, &value));
+		keep_found(cache, key, value, changes);
+	}
+	*out_value = value;
+	return 0;
+}
+
+static int cache_iter(MneKv *kv, MneKvIter **out_iter)
+{
+	return mne_kv_iter(((CacheKv *)kv)->next, out_iter);
+}
+
+static void drop_entry(void *user, MneSlice key, MneSlice value, bool is_delete)
+{
+	CacheKv *cache = user;
+
+	(void)value;
+	(void)is_delete;
+	if (cache->keeps(key))
+		g_hash_table_remove(cache->kept, &key);
+}
+
+static void keep_entry(void *user, MneSlice key, MneSlice value, bool is_delete)
+{
+	CacheKv *cache = user;
+	g_autoptr(GBytes) copy = NULL;
+
+	if (!cache->keeps(key))
+		return;
+	if (is_delete) { /* after it was put in the same batch */
+		g_hash_table_remove(cache->kept, &key);
+		return;
+	}
+	copy = g_bytes_new(value.data, value.len);
+	keep(cache, key, copy);
+}
+
+/* Returns the number of changes after this one, or 0 when it is not alone. */
+static uint64_t begin(CacheKv *cache, const MneKvBatch *batch)
+{
+	MNE_WITH_LOCK(&cache->lock);
+	cache->changes++;
+	cache->applying++;
+	mne_kv_batch_foreach(batch, drop_entry, cache);
+	return cache->applying == 1 ? cache->changes : 0;
+}
+
+static void end(CacheKv *cache, const MneKvBatch *batch, uint64_t begun)
+{
+	MNE_WITH_LOCK(&cache->lock);
+	cache->applying--;
+	if (cache->changes++ == begun)
+		mne_kv_batch_foreach(batch, keep_entry, cache);
+}
+
+static int cache_apply(MneKv *kv, MneKvBatch *batch)
+{
+	CacheKv *cache = (CacheKv *)kv;
+	uint64_t begun = begin(cache, batch);
+	int err = mne_kv_apply(cache->next, batch);
+
+	end(cache, batch, err < 0 ? 0 : begun);
+	return err;
+}
+
+static int cache_barrier(MneKv *kv)
+{
+	return mne_kv_barrier(((CacheKv *)kv)->next);
+}
+
+static uint64_t cache_size(MneKv *kv, MneSlice first, MneSlice last)
+{
+	return mne_kv_size(((CacheKv *)kv)->next, first, last);
+}
+
+static char *cache_stats(MneKv *kv)
+{
+	return mne_kv_stats(((CacheKv *)kv)->next);
+}
+
+static void cache_close(MneKv *kv)
+{
+	CacheKv *cache = (CacheKv *)kv;
+
+	mne_kv_close(cache->next);
+	g_hash_table_unref(cache->kept);
+	mne_lock_clear(&cache->lock);
+	g_free(cache);
+}
+
+static const MneKvOps cache_ops = {
+	.name = "cache",
+	.get = cache_get,
+	.iter = cache_iter,
+	.apply = cache_apply,
+	.barrier = cache_barrier,
+	.size = cache_size,
+	.stats = cache_stats,
+	.close = cache_close,
+};
+
+MneKv *mne_kv_cache_new(MneKv *take_next, MneKvKeeps keeps)
+{
+	CacheKv *cache = g_new0(CacheKv, 1);
+
+	cache->base.ops = &cache_ops;
+	cache->next = take_next;
+	cache->keeps = keeps;
+	cache->kept = g_hash_table_new_full(hash_key, equal_keys, NULL, kept_free);
+	mne_lock_init(&cache->lock, MNE_RANK_ENGINE);
+	return &cache->base;
+}
