@@ -15,7 +15,7 @@
 #include "record/keys.h"
 #include "util/coding.h"
 
-enum { VALUE_HEAD = 9, VALUE_TAIL = 4 };
+enum { VALUE_HEAD = 9, VALUE_TAIL = 4, N_NUMBERS = 13 };
 
 void mne_value_begin(GByteArray *to, MneKind kind, uint64_t seq)
 {
@@ -63,10 +63,11 @@ void mne_node_copy(const MneNode *node, MneNode *out)
 		g_bytes_ref(out->value);
 }
 
-static void add_time(GByteArray *to, struct timespec time)
+static uint8_t *put_time(uint8_t *to, struct timespec time)
 {
-	mne_add_be64(to, (uint64_t)time.tv_sec);
-	mne_add_be32(to, (uint32_t)time.tv_nsec);
+	mne_put_be64(to, (uint64_t)time.tv_sec);
+	mne_put_be32(to + 8, (uint32_t)time.tv_nsec);
+	return to + 12;
 }
 
 static struct timespec read_time(MneReader *reader)
@@ -80,25 +81,21 @@ static struct timespec read_time(MneReader *reader)
 	return time;
 }
 
-static void encode_fixed(const MneNode *node, GByteArray *to)
+/* Returns where it ends. */
+static uint8_t *encode_fixed(const MneNode *node, uint8_t *to)
 {
-	mne_add_varint(to, node->rec);
-	mne_add_varint(to, node->version);
-	mne_add_varint(to, node->mode);
-	mne_add_varint(to, node->uid);
-	mne_add_varint(to, node->gid);
-	mne_add_varint(to, node->nlink);
-	mne_add_varint(to, node->flags);
-	mne_add_varint(to, node->rdev);
-	mne_add_varint(to, node->size);
-	mne_add_varint(to, node->data);
-	mne_add_varint(to, node->stored);
-	mne_add_varint(to, node->entries);
-	mne_add_varint(to, node->parent);
-	add_time(to, node->atime);
-	add_time(to, node->mtime);
-	add_time(to, node->ctime);
-	add_time(to, node->btime);
+	const uint64_t numbers[N_NUMBERS] = {
+		node->rec,    node->version, node->mode,   node->uid,  node->gid,
+		node->nlink,  node->flags,   node->rdev,   node->size, node->data,
+		node->stored, node->entries, node->parent,
+	};
+
+	for (unsigned i = 0; i < N_NUMBERS; i++)
+		to = mne_put_varint(to, numbers[i]);
+	to = put_time(to, node->atime);
+	to = put_time(to, node->mtime);
+	to = put_time(to, node->ctime);
+	return put_time(to, node->btime);
 }
 
 GBytes *mne_node_encode(const MneNode *node)
@@ -106,8 +103,11 @@ GBytes *mne_node_encode(const MneNode *node)
 	GByteArray *to = g_byte_array_sized_new(
 		160 + (guint)(node->name.len + node->content.len + node->xattrs.len));
 
+	uint8_t fixed[N_NUMBERS * MNE_VARINT_MAX + 4 * 12];
+
 	mne_value_begin(to, MNE_KIND_INODE, node->seq);
-	encode_fixed(node, to);
+	mne_add_bytes(to,
+		      mne_slice(fixed, (size_t)(encode_fixed(node, fixed) - fixed)));
 	mne_add_sized(to, node->name);
 	mne_add_sized(to, node->content);
 	mne_add_sized(to, node->xattrs);

@@ -23,6 +23,8 @@ int mne_entry_load(MneStore *store, const MneSpot *spot, MneEntryState *out)
 	MneSlice bytes;
 	MneKey key;
 
+	if (spot->name.len == 0)
+		return -ENOENT;
 	mne_key_node(&key, spot->table, spot->dir, spot->name);
 	MNE_TRY(mne_view_get(&store->live.base, mne_key_slice(&key), &value));
 	bytes = mne_slice_of(value);

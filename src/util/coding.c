@@ -14,8 +14,6 @@
 
 #include <string.h>
 
-#define VARINT_MAX 10u /* bytes of the longest varint */
-
 /* --- fixed width -------------------------------------------------------------- */
 
 void mne_put_be16(uint8_t *to, uint16_t value)
@@ -60,6 +58,14 @@ uint64_t mne_get_be64(const uint8_t *from)
 	return GUINT64_FROM_BE(value);
 }
 
+uint8_t *mne_put_varint(uint8_t *to, uint64_t value)
+{
+	for (; value >= 0x80; value >>= 7)
+		*to++ = (uint8_t)(value | 0x80);
+	*to++ = (uint8_t)value;
+	return to;
+}
+
 /* --- appending ---------------------------------------------------------------- */
 
 void mne_add_u8(GByteArray *to, uint8_t value)
@@ -85,15 +91,9 @@ void mne_add_be64(GByteArray *to, uint64_t value)
 
 void mne_add_varint(GByteArray *to, uint64_t value)
 {
-	uint8_t bytes[VARINT_MAX];
-	guint len = 0;
+	uint8_t bytes[MNE_VARINT_MAX];
 
-	while (value >= 0x80) {
-		bytes[len++] = (uint8_t)(value | 0x80);
-		value >>= 7;
-	}
-	bytes[len++] = (uint8_t)value;
-	g_byte_array_append(to, bytes, len);
+	g_byte_array_append(to, bytes, (guint)(mne_put_varint(bytes, value) - bytes));
 }
 
 void mne_add_bytes(GByteArray *to, MneSlice bytes)
@@ -164,7 +164,7 @@ uint64_t mne_read_varint(MneReader *reader)
 {
 	uint64_t value = 0;
 
-	for (unsigned shift = 0; shift < 7 * VARINT_MAX; shift += 7) {
+	for (unsigned shift = 0; shift < 7 * MNE_VARINT_MAX; shift += 7) {
 		const uint8_t *from = take(reader, 1);
 
 		if (!from)

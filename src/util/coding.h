@@ -15,6 +15,8 @@
 
 #include <glib.h>
 
+#define MNE_VARINT_MAX 10u /* bytes of the longest varint */
+
 void mne_put_be16(uint8_t *to, uint16_t value);
 void mne_put_be32(uint8_t *to, uint32_t value);
 void mne_put_be64(uint8_t *to, uint64_t value);
@@ -23,6 +25,9 @@ uint32_t mne_get_be32(const uint8_t *from);
 uint64_t mne_get_be64(const uint8_t *from);
 
 /* Append to a growing value. */
+/* Returns where it ends: at most MNE_VARINT_MAX bytes. */
+uint8_t *mne_put_varint(uint8_t *to, uint64_t value);
+
 void mne_add_u8(GByteArray *to, uint8_t value);
 void mne_add_be32(GByteArray *to, uint32_t value);
 void mne_add_be64(GByteArray *to, uint64_t value);
