@@ -56,7 +56,7 @@ static ssize_t answer_init(int fd, struct iovec *iov, int count)
 	init->flags |= FUSE_INIT_EXT;
 	init->flags2 |= OVER_IO_URING;
 	result = writev(fd, iov, count);
-	ring.uring = mne_uring_new(&client, MAX_PAYLOAD);
+	mne_uring_start(&client, MAX_PAYLOAD, &ring.uring);
 	return result;
 }
 

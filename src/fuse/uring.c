@@ -312,7 +312,7 @@ static void *serve(void *data)
 	return NULL;
 }
 
-MneUring *mne_uring_new(const MneUringClient *client, size_t max_payload)
+static MneUring *uring_new(const MneUringClient *client, size_t max_payload)
 {
 	unsigned n = (unsigned)get_nprocs_conf();
 	MneUring *uring = g_malloc0(sizeof(MneUring) + n * sizeof(Queue));
@@ -327,12 +327,23 @@ MneUring *mne_uring_new(const MneUringClient *client, size_t max_payload)
 		queue->uring = uring;
 		queue->id = i;
 		queue->wake = eventfd(0, EFD_CLOEXEC);
+		if (queue->wake < 0)
+			g_error("eventfd: %s", g_strerror(errno));
 		mne_lock_init(&queue->lock, MNE_RANK_QUEUE);
-		if (queue->wake < 0 ||
-		    pthread_create(&queue->thread, NULL, serve, queue) != 0)
-			g_error("cannot start a thread for io_uring");
 	}
 	return uring;
+}
+
+void mne_uring_start(const MneUringClient *client, size_t max_payload,
+		     MneUring *_Atomic *out_uring)
+{
+	MneUring *uring = uring_new(client, max_payload);
+
+	atomic_store(out_uring, uring);
+	for (unsigned i = 0; i < uring->n; i++)
+		if (pthread_create(&uring->queues[i].thread, NULL, serve,
+				   &uring->queues[i]) != 0)
+			g_error("cannot start a thread for io_uring");
 }
 
 void mne_uring_free(MneUring *uring)

@@ -33,8 +33,10 @@ typedef struct {
 bool mne_uring_is_built(void);
 
 /* Starts the threads, after the kernel was told in the answer to INIT.  max_payload: bytes of
- * the biggest request or answer, without its headers. */
-MneUring *mne_uring_new(const MneUringClient *client, size_t max_payload);
+ * the biggest request or answer, without its headers.  *out_uring is set before the first
+ * request comes: its answer is looked for there. */
+void mne_uring_start(const MneUringClient *client, size_t max_payload,
+		     MneUring *_Atomic *out_uring);
 /* Ends the threads, and waits for them. */
 void mne_uring_free(MneUring *uring);
 

@@ -13,11 +13,12 @@ bool mne_uring_is_built(void)
 	return false;
 }
 
-MneUring *mne_uring_new(const MneUringClient *client, size_t max_payload)
+void mne_uring_start(const MneUringClient *client, size_t max_payload,
+		     MneUring *_Atomic *out_uring)
 {
 	(void)client;
 	(void)max_payload;
-	return NULL;
+	(void)out_uring;
 }
 
 void mne_uring_free(MneUring *uring)

@@ -144,7 +144,7 @@ static void after_init(MneMount *mount)
 
 	mount->init_unique = 0;
 	if (wants_uring(mount))
-		atomic_store(&mount->uring, mne_uring_new(&client, MNE_MAX_WRITE));
+		mne_uring_start(&client, MNE_MAX_WRITE, &mount->uring);
 	atomic_store(&mount->ns->over_uring, wants_uring(mount));
 	atomic_store(&mount->is_ready, true);
 }
