@@ -114,6 +114,11 @@ static int cache_iter(MneKv *kv, MneKvIter **out_iter)
 	return mne_kv_iter(((CacheKv *)kv)->next, out_iter);
 }
 
+static int cache_snapshot(MneKv *kv, MneKv **out_snapshot)
+{
+	return mne_kv_snapshot(((CacheKv *)kv)->next, out_snapshot);
+}
+
 static void drop_entry(void *user, MneSlice key, MneSlice value, bool is_delete)
 {
 	CacheKv *cache = user;
@@ -196,6 +201,7 @@ static const MneKvOps cache_ops = {
 	.name = "cache",
 	.get = cache_get,
 	.iter = cache_iter,
+	.snapshot = cache_snapshot,
 	.apply = cache_apply,
 	.barrier = cache_barrier,
 	.size = cache_size,

@@ -37,8 +37,6 @@ enum {
 	DRAIN_MS = 200,
 };
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(leveldb_writebatch_t, leveldb_writebatch_destroy)
-
 /* ---- errors ---- */
 
 /* LevelDB's errors are sentences that end with what strerror() says. */
@@ -204,12 +202,14 @@ static void translate(void *user, MneSlice key, MneSlice value, bool is_delete)
 }
 
 /* Corruption does not heal; everything else may. */
-static int write_batch(MneLevelKv *kv, leveldb_writebatch_t *batch)
+static int write_batch(MneLevelKv *kv, const MneKvBatch *batch)
 {
 	char *error = NULL;
 	int err;
 
-	leveldb_write(kv->db, kv->writing, batch, &error);
+	leveldb_writebatch_clear(kv->translated);
+	mne_kv_batch_foreach(batch, translate, kv->translated);
+	leveldb_write(kv->db, kv->writing, kv->translated, &error);
 	err = mne_level_error("apply", error);
 	if (err < 0 && !mne_err_is(err, MNE_E_KV_CORRUPT))
 		kv->broken = err;
@@ -219,16 +219,14 @@ static int write_batch(MneLevelKv *kv, leveldb_writebatch_t *batch)
 static int level_apply(MneKv *base, MneKvBatch *batch)
 {
 	MneLevelKv *kv = (MneLevelKv *)base;
-	g_autoptr(leveldb_writebatch_t) translated = leveldb_writebatch_create();
 	int err;
 
-	mne_kv_batch_foreach(batch, translate, translated);
 	take_pen(kv);
 	err = heal_if_broken(kv, mne_kv_batch_bytes(batch));
 	if (err == 0 && kv->memtable)
 		err = mne_memtable_admit(kv->memtable, batch);
 	if (err == 0)
-		err = write_batch(kv, translated);
+		err = write_batch(kv, batch);
 	give_pen(kv);
 	return err;
 }
@@ -246,6 +244,7 @@ static void free_all(MneLevelKv *kv)
 		mne_memtable_free(kv->memtable);
 	if (kv->db)
 		leveldb_close(kv->db);
+	leveldb_writebatch_destroy(kv->translated);
 	leveldb_options_destroy(kv->options);
 	leveldb_cache_destroy(kv->cache);
 	leveldb_filterpolicy_destroy(kv->bloom);
@@ -297,6 +296,7 @@ static MneLevelKv *level_new(const char *path, const MneLeveldbOptions *options)
 	kv->reading = leveldb_readoptions_create();
 	leveldb_readoptions_set_verify_checksums(kv->reading, true);
 	kv->writing = leveldb_writeoptions_create();
+	kv->translated = leveldb_writebatch_create();
 	kv->options = leveldb_options_create();
 	leveldb_options_set_cache(kv->options, kv->cache);
 	leveldb_options_set_filter_policy(kv->options, kv->bloom);

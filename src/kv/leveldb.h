@@ -31,6 +31,7 @@ typedef struct {
 	unsigned users; /* gets and iterators inside db */
 	bool draining; /* nobody new may enter */
 	bool pen_taken;
+	leveldb_writebatch_t *translated; /* the pen's holder's; keeps its room */
 	MneMemtable *memtable; /* the pen's holder's; NULL: LevelDB's own affair */
 	int broken; /* why the last apply failed; only the pen's holder asks */
 	GQueue snapshots; /* of MneLevelSnapshot: lost by a reopening */
