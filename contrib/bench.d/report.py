@@ -7,7 +7,11 @@ import os
 import platform
 import statistics
 
+from goals import goals_of
 from suite import GROUPS, STREAM_PHASES
+
+# Phases of one call each: milliseconds, not rates.
+ONE_CALL = {"activate-few", "drop-few", "activate-lots", "drop-lots"}
 
 
 def machine():
@@ -32,7 +36,7 @@ def rates_by_rep(records):
     """(phase, threads) -> system -> rep -> operations per second."""
     rates = collections.defaultdict(lambda: collections.defaultdict(dict))
     for r in records:
-        if "ops" in r and r["seconds"] > 0 and r["phase"] not in GROUPS["activate"]:
+        if "ops" in r and r["seconds"] > 0 and r["phase"] not in ONE_CALL:
             by_rep = rates[r["phase"], r["threads"]][r["system"]]
             by_rep[r["rep"]] = r["ops"] / r["seconds"]
     return rates
@@ -126,58 +130,38 @@ def show_table(rows, systems):
         for line in lines)
 
 
-def median_of(records, phase, key):
-    values = [r[key] for r in records if r["phase"] == phase and r["system"] == "mnefs"]
-    return statistics.median(values) if values else None
-
-
-def show_growth(records, sizes):
-    """What mnefs promises not to depend on."""
-    lines = []
-    few, lots = (median_of(records, f"activate-{k}", "seconds") for k in ("few", "lots"))
-    if few and lots:
-        lines.append(
-            f"activation of a checkpoint: {few * 1e3:.2f} ms at {sizes.few:,} records,"
-            f" {lots * 1e3:.2f} ms at {sizes.lots:,}: ratio {lots / few:.2f}")
-    rate = rates_by_rep(records)
-    one, many, none = (rate[f"overwrite-ck{k}", 1].get("mnefs", {}) for k in
-                       ("1", "many", "0"))
-    for what, slow, fast in (
-            ("overwrite with one checkpoint against none", one, none),
-            (f"overwrite with {sizes.checkpoints} checkpoints against one", many, one)):
-        pairs = ratios(slow, fast)
-        if pairs:
-            lines.append(f"{what}: {statistics.median(pairs):.2f} of the speed")
-    peak = max((r["kib"] for r in records if "kib" in r and r["system"] == "mnefs"),
-               default=0)
-    if peak:
-        lines.append(f"most memory of the daemon: {peak / 1024:.0f} MiB")
-    return "\n".join(lines)
-
-
 def plot(path, rows, about):
-    """The ratios as bars; raises ImportError where matplotlib is missing."""
+    """The ratios as bars, goals as marks; raises ImportError where matplotlib is missing."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
     rows = [row for row in rows if row["ratio"]][::-1]
-    systems = sorted({s for row in rows for s in row["ratio"]})
-    figure, axes = pyplot.subplots(figsize=(9, 1.5 + 0.32 * len(rows)))
-    height = 0.8 / max(1, len(systems))
-    for i, system in enumerate(systems):
-        places = [n + 0.4 - height * (i + 0.5) for n in range(len(rows))]
-        axes.barh(places, [row["ratio"].get(system, 0) for row in rows], height,
-                  label=f"{rows[0]['subject']} / {system}")
-    axes.set_yticks(range(len(rows)))
-    axes.set_yticklabels([f"{row['phase']}, {row['threads']} thr." for row in rows])
-    axes.set_ylim(-0.7, len(rows) - 0.3)
-    axes.set_xscale("log")
-    axes.axvline(1, color="black", linewidth=0.8)
-    axes.set_xlabel("ratio of operations per second, more is better")
-    axes.set_title(f"{about['cores']} cores, Linux {about['kernel']},"
-                   f" {about['date'][:10]}")
-    axes.legend(loc="best", fontsize="small")
+    systems = [s for s in ("ext4", "null", "null-best", "bindfs")
+               if any(s in row["ratio"] for row in rows)]
+    figure, all_axes = pyplot.subplots(
+        1, len(systems), sharey=True, squeeze=False,
+        figsize=(2.5 + 3 * len(systems), 1.5 + 0.2 * len(rows)))
+    for axes, system in zip(all_axes[0], systems):
+        plot_one(axes, rows, system)
+    all_axes[0][0].set_yticks(range(len(rows)))
+    all_axes[0][0].set_yticklabels([f"{r['phase']}, {r['threads']} thr." for r in rows])
+    figure.suptitle(f"mnefs / others, operations per second; | goal. {about['cores']} cores,"
+                    f" Linux {about['kernel']}, {about['date'][:10]}", fontsize="medium")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
+
+
+def plot_one(axes, rows, system):
+    values = [row["ratio"].get(system, 0) for row in rows]
+    errors = [v * row["ratio_spread"].get(system, 0) for v, row in zip(values, rows)]
+    axes.barh(range(len(rows)), values, 0.7, xerr=errors, color="tab:blue",
+              error_kw={"ecolor": "gray", "elinewidth": 1})
+    for n, row in enumerate(rows):
+        goal = goals_of(row["phase"], row["threads"]).get(system)
+        if goal:
+            axes.plot([goal, goal], [n - 0.45, n + 0.45], color="tab:red", linewidth=2)
+    axes.set_xscale("log")
+    axes.axvline(1, color="black", linewidth=0.8)
+    axes.set_xlabel(f"mnefs / {system}")

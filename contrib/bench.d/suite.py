@@ -46,7 +46,9 @@ FSYNC = (Phase("fsync", "fsync", prefix="s"),)
 RSYNC = ("rsync-copy", "rsync-again")
 HISTORY = ("overwrite-ck0", "overwrite-ck1", "overwrite-ck1-again",
            "overwrite-ckmany", "overwrite-ckmany-again")
-ACTIVATE = ("activate-few", "drop-few", "activate-lots", "drop-lots")
+ACTIVATE = ("activate-few", "drop-few")
+GROWTH = ("create-first", "create-last", "activate-lots", "drop-lots")
+WALK = ("walk",)
 
 GROUPS = {
     "small": [p.name for p in SMALL],
@@ -55,6 +57,8 @@ GROUPS = {
     "rsync": list(RSYNC),
     "history": list(HISTORY),
     "activate": list(ACTIVATE),
+    "growth": list(GROWTH),
+    "walk": list(WALK),
 }
 STREAM_PHASES = set(GROUPS["stream"])
 
@@ -63,9 +67,9 @@ FOUNDATIONS = {"create", "rename", "write-128k", "write-4k"}
 
 # How many of everything; --quick is for a smoke test and measures nothing.
 Sizes = collections.namedtuple(
-    "Sizes", "files mib synced few lots checkpoints activations image_mib threads")
-FULL = Sizes(20000, 512, 1000, 1000, 200000, 50, 20, 8192, (1, 4))
-QUICK = Sizes(500, 16, 50, 100, 2000, 5, 5, 1024, (1, 4))
+    "Sizes", "files mib synced few many walked checkpoints activations image_mib threads")
+FULL = Sizes(20000, 512, 1000, 1000, 1000000, 200000, 50, 20, 12288, (1, 4))
+QUICK = Sizes(500, 16, 50, 100, 5000, 1000, 5, 5, 1024, (1, 4))
 
 
 def chosen_phases(words):
@@ -105,10 +109,10 @@ class Suite:
         say(f"bench: {system.name}: {what}")
         self.failures.append(f"{system.name}: {what}")
 
-    def call(self, system, command):
+    def call(self, system, command, directory=None):
         """Run a child to its end; a hanging daemon is killed, so that there is one."""
         with watchdog(system, self.patience):
-            child = subprocess.Popen(command, stdout=subprocess.PIPE,
+            child = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=directory,
                                      stderr=subprocess.PIPE, text=True)
             try:
                 out, err = child.communicate()
@@ -277,22 +281,47 @@ class Suite:
         with watchdog(system, self.patience):
             system.checkpoint(name)
 
+    def only_mnefs(self):
+        return self.running([s for s in self.order if s.name == "mnefs"])
+
     def activate(self):
-        """How long mkdir of a checkpoint takes, in a small table and in a big one."""
+        """How long mkdir of a checkpoint takes, in a small table."""
         if not self.phases & set(ACTIVATE) or self.rep > 0:
             return
-        with self.running([s for s in self.order if s.name == "mnefs"]) as systems:
+        with self.only_mnefs() as systems:
             for system in systems:
                 try:
-                    self.activate_on(system, "few", self.sizes.few, "f")
-                    self.activate_on(system, "lots", self.sizes.lots, "g")
+                    self.run_phase(system, SMALL[0], self.sizes.few, 1)
+                    self.activate_on(system, "few")
                 except (Failed, OSError) as e:
                     self.fail(system, f"activate: {e}")
-            self.note_memory(systems, "activate", 1)
 
-    def activate_on(self, system, label, files, prefix):
-        self.progress(f"activate at {files} records")
-        self.run_phase(system, SMALL[0]._replace(prefix=prefix), files, 1)
+    def growth(self):
+        """A million files, a tenth of them at a time; then checkpoints of them."""
+        if not self.phases & set(GROWTH) or self.rep > 0:
+            return
+        with self.only_mnefs() as systems:
+            for system in systems:
+                try:
+                    self.grow(system)
+                    self.activate_on(system, "lots")
+                except (Failed, OSError) as e:
+                    self.fail(system, f"growth: {e}")
+            self.note_memory(systems, "growth", 1)
+
+    def grow(self, system):
+        for tenth in range(10):
+            self.progress(f"create of {self.sizes.many:,}: tenth {tenth + 1}")
+            name = {0: "create-first", 9: "create-last"}.get(tenth)
+            phase = SMALL[0]._replace(prefix=f"g{tenth}-")
+            # The next tenth finds what the last one left to do, as in one go.
+            cpu = system.cpu_seconds()
+            ops, seconds = self.run_phase(system, phase, self.sizes.many // 10, 1)
+            if name:
+                self.record(system, name, 1, ops, seconds, system.cpu_seconds() - cpu)
+
+    def activate_on(self, system, label):
+        self.progress(f"activate, {label} records")
         self.rest(system)
         with watchdog(system, self.patience):
             for i in range(self.sizes.activations):
@@ -301,6 +330,35 @@ class Suite:
                     f.write(f"{label} {i}\n")
                 self.time_call(system, f"activate-{label}", system.checkpoint, label)
                 self.time_call(system, f"drop-{label}", system.drop, label)
+
+    def walk(self):
+        """find -printf, then cat of everything, with cold caches, after a remount."""
+        if not self.phases & set(WALK) or self.rep > 0 or not is_root():
+            return
+        with self.running([s for s in self.order
+                           if s.name in ("ext4", "mnefs")]) as systems:
+            for system in systems:
+                self.progress(f"walk of {system.name}")
+                try:
+                    self.run_phase(system, SMALL[0], self.sizes.walked, 1)
+                except Failed as e:
+                    self.fail(system, f"walk: {e}")
+            for system in systems:
+                try:
+                    self.walk_one(system)
+                except (Failed, OSError) as e:
+                    self.fail(system, f"walk: {e}")
+
+    def walk_one(self, system):
+        system.remount()
+        self.settle(3)
+        cpu = system.cpu_seconds()
+        begin = time.perf_counter()
+        self.call(system, ["find", system.table, "-printf", "%s %T@ %i\n"])
+        self.call(system, ["sh", "-c", "find . -type f -print0 | xargs -0 cat | wc -c"],
+                  system.table)
+        self.record(system, "walk", 1, self.sizes.walked, time.perf_counter() - begin,
+                    system.cpu_seconds() - cpu)
 
     def time_call(self, system, phase, function, argument):
         begin = time.perf_counter()
@@ -318,3 +376,5 @@ class Suite:
             self.rsync()
             self.history()
             self.activate()
+            self.walk()
+            self.growth()

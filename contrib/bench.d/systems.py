@@ -203,6 +203,9 @@ class System:
             shutil.rmtree(self.base, ignore_errors=True)
         self.base = None
 
+    def remount(self):
+        """Those that have a daemon begin anew."""
+
     def checkpoint(self, name):
         """Where a tree stands that does not change any more; plain disks have none."""
         del name
@@ -283,6 +286,13 @@ class FuseSystem(System):
             shutil.rmtree(self.source, ignore_errors=True)
         self.base = self.source = self.process = None
 
+    def remount(self):
+        """With nothing left in memory."""
+        self.leave()
+        self.end_process()
+        with self.transport:
+            self.mount()
+
     def leave(self):
         for _ in range(20):
             if unmount(self.base):
@@ -334,10 +344,10 @@ class Bindfs(FuseSystem):
 
 
 class Null(FuseSystem):
-    """What FUSE costs when the rest is free, and a file system keeps its promises."""
+    """What FUSE costs when the rest is free."""
 
     name = "null"
-    options = ()
+    options = ("-o", "noflush")
 
     def __init__(self, work, ground, program):
         super().__init__(work, ground)
@@ -350,7 +360,7 @@ class Null(FuseSystem):
 
 
 class NullBest(Null):
-    """The same without OPEN and FLUSH."""
+    """The same without OPEN."""
 
     name = "null-best"
     options = ("-o", "noopen,noflush")
