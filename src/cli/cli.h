@@ -96,6 +96,8 @@ MneExit mne_cmd_watch(MneCli *cli);
 MneExit mne_cmd_ckpt_prune(MneCli *cli);
 MneExit mne_cmd_ckpt_pin(MneCli *cli);
 MneExit mne_cmd_ckpt_unpin(MneCli *cli);
+MneExit mne_cmd_ckpt_verify(MneCli *cli);
+MneExit mne_cmd_rsync(MneCli *cli);
 MneExit mne_cmd_hold(MneCli *cli);
 MneExit mne_cmd_at(MneCli *cli);
 MneExit mne_cmd_version(MneCli *cli);

@@ -36,7 +36,7 @@ static MneExit say_no_hold(const char *root, const char *name, int err)
 		mne_say_error("cannot hold %s: %s", name, g_strerror(err));
 		mne_place_explain(root);
 	}
-	return MNE_EXIT_WRAPPER;
+	return mne_exit_of(err);
 }
 
 MneExit mne_hold_open(const char *root, const char *name, int *out_fd)
@@ -45,7 +45,7 @@ MneExit mne_hold_open(const char *root, const char *name, int *out_fd)
 
 	if (strchr(name, '/')) {
 		mne_say_error("'/' is not allowed in a checkpoint name");
-		return MNE_EXIT_WRAPPER;
+		return MNE_EXIT_USAGE;
 	}
 	*out_fd = open(path, O_RDONLY); /* inherited by the command */
 	return *out_fd < 0 ? say_no_hold(root, name, errno) : MNE_EXIT_OK;
@@ -152,8 +152,10 @@ MneExit mne_cmd_at(MneCli *cli)
 	    mne_hold_open(root, mne_cli_word(cli, 0), &fd) != MNE_EXIT_OK)
 		return MNE_EXIT_WRAPPER;
 	name = mne_hold_name(fd);
-	if (!name)
-		return say_no_hold(root, mne_cli_word(cli, 0), errno);
+	if (!name) {
+		(void)say_no_hold(root, mne_cli_word(cli, 0), errno);
+		return MNE_EXIT_WRAPPER;
+	}
 	from = g_build_filename(root, ".checkpoints", name, NULL);
 	if (unshare(CLONE_NEWNS) < 0 && !enter_user_namespace())
 		return say_no_namespace(errno);

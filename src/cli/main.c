@@ -104,6 +104,13 @@ static const MneOption prune_options[] = {
 	NO_MORE,
 };
 
+static const MneOption rsync_options[] = {
+	{ "jobs", 'j', "N", "run so many rsync at once" },
+	{ "since", 0, "NAME", "copy what changed since this checkpoint or bookmark" },
+	{ "verify", 0, NULL, "compare all bytes of the copy afterwards" },
+	NO_MORE,
+};
+
 enum { MANY = 10000 };
 
 static const MneCommand commands[] = {
@@ -136,6 +143,12 @@ static const MneCommand commands[] = {
 	  no_options, mne_cmd_ckpt_pin },
 	{ "checkpoint unpin", "NAME...", 1, MANY, "Take the pins back", no_options,
 	  mne_cmd_ckpt_unpin },
+	{ "checkpoint verify", "NAME", 1, 1,
+	  "Read all of a checkpoint, and check all its checksums", no_options,
+	  mne_cmd_ckpt_verify },
+	{ "rsync", "NAME DEST [-- RSYNC-OPTION...]", 2, MANY,
+	  "Copy a checkpoint with rsync, and hold it meanwhile", rsync_options,
+	  mne_cmd_rsync },
 	{ "hold", "NAME -- COMMAND...", 2, MANY,
 	  "Run a command; meanwhile the checkpoint is not dropped", no_options,
 	  mne_cmd_hold, true },

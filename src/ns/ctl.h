@@ -99,6 +99,7 @@ extern const MneCtlKind
 extern const MneCtlKind mne_ctl_commands[]; /* ns/ctl_commands.c: the file `ctl` */
 extern const MneCtlKind mne_ctl_events[]; /* ns/ctl_events.c */
 extern const MneCtlKind mne_ctl_ckpt_traits[]; /* ns/ctl_ckpt_traits.c */
+extern const MneCtlKind mne_ctl_proof[]; /* ns/ctl_proof.c: sha256sums, verify */
 extern const MneCtlKind mne_ctl_hold[]; /* ns/ctl_hold.c: a file for each checkpoint */
 
 /* For kinds whose first star is a checkpoint, by name or by time: ns/ctl_checkpoints.c. */

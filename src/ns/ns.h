@@ -42,6 +42,7 @@ typedef struct {
 	MneInodes *inodes;
 	struct MneCtl *ctl; /* the nodes of `.mnefs`: see ns/ctl.h */
 	struct MneGraves *graves; /* see ns/grave.h */
+	struct MneDigests *digests; /* see ns/digest.h */
 	MneStats *stats;
 	int64_t started; /* seconds since the epoch */
 	_Atomic bool over_uring; /* how requests come: through io_uring, or /dev/fuse */

@@ -14,6 +14,7 @@
 
 #include "ns/attr.h"
 #include "ns/ctl.h"
+#include "ns/digest.h"
 #include "ns/grave.h"
 #include "ns/handle.h"
 #include "ns/ns.h"
@@ -33,6 +34,7 @@ MneNs *mne_ns_new(MneStore *store, const MneNsOptions *options,
 	ns->inodes = mne_inodes_new();
 	ns->ctl = mne_ctl_new();
 	ns->graves = mne_graves_new();
+	ns->digests = mne_digests_new();
 	ns->stats = mne_stats_new(op_names, n_ops);
 	ns->started = time(NULL);
 	mne_lock_init(&ns->open_lock, MNE_RANK_HANDLE);
@@ -52,6 +54,7 @@ void mne_ns_free(MneNs *ns)
 	mne_inodes_free(ns->inodes);
 	mne_ctl_free(ns->ctl);
 	mne_graves_free(ns->graves);
+	mne_digests_free(ns->digests);
 	mne_stats_free(ns->stats);
 	mne_lock_clear(&ns->open_lock);
 	g_free(ns->options.shown);
