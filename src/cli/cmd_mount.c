@@ -6,6 +6,7 @@
 
 #include "config.h"
 
+#include "cli/beside.h"
 #include "cli/cli.h"
 #include "cli/mount_options.h"
 #include "cli/place.h"
@@ -87,6 +88,7 @@ MneExit mne_cmd_mount(MneCli *cli)
 	g_autofree char *store = g_canonicalize_filename(mne_cli_word(cli, 0), NULL);
 	g_autofree char *mount_point = mne_place_absolute(mne_cli_word(cli, 1));
 	g_auto(MneMountOptions) asked = { 0 };
+	g_autofree char *live = NULL;
 	MneFuseOptions fuse;
 	MneExit status;
 	int result;
@@ -97,7 +99,11 @@ MneExit mne_cmd_mount(MneCli *cli)
 	status = check_mount_point(mount_point);
 	if (status != MNE_EXIT_OK)
 		return status;
+	if (asked.ckpt && mne_beside_find(store, &live))
+		return mne_beside_mount(cli, live, asked.ckpt, mount_point,
+					asked.kernel->str);
 	fuse = fuse_options(&asked);
+	fuse.ckpt = asked.ckpt;
 	fuse.store = store;
 	fuse.mount_point = mount_point;
 	fuse.debug |= mne_cli_has(cli, "debug");

@@ -126,6 +126,16 @@ static bool set_cplinks(MneMountOptions *options, const char *value)
 	return options->no_cplinks || strcmp(value, "on") == 0;
 }
 
+static bool set_cp(MneMountOptions *options, const char *value)
+{
+	if (!*value || strchr(value, '/'))
+		return false;
+	g_free(options->ckpt);
+	options->ckpt = g_strdup(value);
+	options->read_only = true;
+	return true;
+}
+
 static bool set_io_uring(MneMountOptions *options, const char *value)
 {
 	options->no_uring = strcmp(value, "off") == 0;
@@ -171,6 +181,7 @@ static const Row rows[] = {
 	{ "sync", NULL, set_sync_flag },
 	{ "commit", "seconds", set_commit },
 	{ "cplinks", "on or off", set_cplinks },
+	{ "cp", "the name of a checkpoint, or a time", set_cp },
 	{ "io_uring", "on or off", set_io_uring },
 	{ "history", "a size such as 500M, or 10% of the disk", set_history },
 	{ "full", "fail or drop", set_full },
@@ -314,6 +325,7 @@ void mne_mount_options_init(MneMountOptions *options)
 
 void mne_mount_options_clear(MneMountOptions *options)
 {
+	g_free(options->ckpt);
 	g_string_free(options->kernel, TRUE);
 	g_string_free(options->shown, TRUE);
 }

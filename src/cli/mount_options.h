@@ -22,6 +22,7 @@ typedef struct {
 	unsigned history_percent;
 	bool full_drops;
 	MneAutoRules automatic;
+	char *ckpt; /* cp=: owned; NULL: all of the store */
 	GString *kernel; /* "noexec,nodev": for mount(2) */
 	GString *shown; /* what the user asked for */
 } MneMountOptions;

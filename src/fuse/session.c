@@ -272,13 +272,14 @@ static void tell_message(void *user, GLogLevelFlags level, const char *text)
 	g_string_free(members, TRUE);
 }
 
-static int with_store(const MneFuseOptions *options, MneStore *store,
+static int with_store(const MneFuseOptions *options, MneStore *store, MneCkpt *ckpt,
 		      const char *mount_point, MneDaemon *daemon)
 {
 	MneNsOptions ns_options = {
 		.ctl = options->ctl,
 		.cplinks = !options->no_cplinks,
 		.read_only = options->read_only,
+		.ckpt = ckpt,
 		.automatic = options->automatic,
 		.shown = (char *)options->shown_options,
 		.mount_point = (char *)mount_point,
@@ -299,12 +300,28 @@ static int with_store(const MneFuseOptions *options, MneStore *store,
 	return result;
 }
 
+static int find_ckpt(const MneFuseOptions *options, MneStore *store, MneCkpt **out_ckpt)
+{
+	int err = mne_ckpts_by_name_or_time(store, mne_slice_str(options->ckpt),
+					    out_ckpt);
+
+	if (err < 0) {
+		g_autofree char *sentence =
+			g_strdup_printf("there is no checkpoint %s in %s",
+					options->ckpt, options->store);
+
+		say_error(sentence);
+	}
+	return err;
+}
+
 static int run(const MneFuseOptions *options, const char *mount_point,
 	       MneDaemon *daemon)
 {
 	g_autofree char *path = g_canonicalize_filename(options->store, NULL);
 	MneStoreOptions store_options = options->store_options;
 	MneStore *store = NULL;
+	MneCkpt *ckpt = NULL;
 	sigset_t awaited;
 	int err = mne_mountpoint_prepare(mount_point), result;
 
@@ -323,7 +340,10 @@ static int run(const MneFuseOptions *options, const char *mount_point,
 		mne_store_close(store);
 		return err;
 	}
-	result = with_store(options, store, mount_point, daemon);
+	if (options->ckpt)
+		err = find_ckpt(options, store, &ckpt);
+	result = err < 0 ? err : with_store(options, store, ckpt, mount_point, daemon);
+	g_clear_pointer(&ckpt, mne_ckpt_unref);
 	mne_store_close(store);
 	return result;
 }

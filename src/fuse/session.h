@@ -10,6 +10,8 @@
 typedef struct {
 	const char *store; /* path of the store */
 	const char *mount_point;
+	const char
+		*ckpt; /* mount this checkpoint, or that of a time; NULL: the store */
 	MneStoreOptions store_options;
 	MneCtlMode ctl; /* the dot directories: hidden, visible, off */
 	bool foreground; /* stay; otherwise the caller's process ends when it is usable */

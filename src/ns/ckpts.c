@@ -47,10 +47,10 @@ static bool is_in(MneCkpt *ckpt, const MneIdentity *dir)
 }
 
 /* The newest that is not after that moment, and in which dir exists. */
-static int find_by_time(MneNs *ns, const MneIdentity *dir, MneSlice name,
+static int find_by_time(MneStore *store, const MneIdentity *dir, MneSlice name,
 			MneCkpt **out_ckpt)
 {
-	g_autoptr(GPtrArray) ckpts = mne_ckpts_list(mne_store_ckpts(ns->store));
+	g_autoptr(GPtrArray) ckpts = mne_ckpts_list(mne_store_ckpts(store));
 	int64_t moment;
 
 	if (!mne_moment_parse(name, g_get_real_time() * 1000, &moment))
@@ -82,15 +82,20 @@ static int find(MneNs *ns, const MneIdentity *dir, MneSlice name, MneCkpt **out_
 	return 0;
 }
 
-int mne_ns_find_ckpt(MneNs *ns, MneSlice name, MneCkpt **out_ckpt)
+int mne_ckpts_by_name_or_time(MneStore *store, MneSlice name, MneCkpt **out_ckpt)
 {
 	const MneIdentity root = { .is_dir = true,
 				   .table = MNE_ROOT_TABLE,
 				   .rec = MNE_ROOT_DIR };
 
 	if (mne_moment_is(name))
-		return find_by_time(ns, &root, name, out_ckpt);
-	return mne_ckpts_find(mne_store_ckpts(ns->store), name, out_ckpt);
+		return find_by_time(store, &root, name, out_ckpt);
+	return mne_ckpts_find(mne_store_ckpts(store), name, out_ckpt);
+}
+
+int mne_ns_find_ckpt(MneNs *ns, MneSlice name, MneCkpt **out_ckpt)
+{
+	return mne_ckpts_by_name_or_time(ns->store, name, out_ckpt);
 }
 
 /* The kernel wants a directory to stand in one place: so what is reached by a time is
@@ -114,7 +119,7 @@ int mne_ckpts_dir_lookup(MneNs *ns, const MneIdentity *dir, MneSlice name,
 	MneIdentity parent = *dir;
 
 	if (mne_moment_is(name)) {
-		MNE_TRY(find_by_time(ns, dir, name, &ckpt));
+		MNE_TRY(find_by_time(ns->store, dir, name, &ckpt));
 		MNE_TRY(past_node(ckpt, dir, &node));
 	} else {
 		MNE_TRY(find(ns, dir, name, &ckpt, &node));

@@ -90,12 +90,14 @@ static void inode_free(MneInode *inode)
 	g_free(inode);
 }
 
-MneInodes *mne_inodes_new(void)
+MneInodes *mne_inodes_new(MneCkpt *ckpt)
 {
 	MneInodes *inodes = g_new0(MneInodes, 1);
 
 	G_STATIC_ASSERT(SHARDS == 1u << 4); /* the hash's upper 4 bits */
-	inodes->root.object = MNE_OBJECT_LIVE;
+	inodes->root.object = ckpt ? MNE_OBJECT_PAST : MNE_OBJECT_LIVE;
+	inodes->root.ckpt = ckpt ? mne_ckpt_ref(ckpt) : NULL;
+	inodes->root.via = ckpt ? MNE_ROOT_DIR : 0;
 	inodes->root.table = MNE_ROOT_TABLE;
 	inodes->root.rec = MNE_ROOT_DIR;
 	inodes->root.is_dir = true;
@@ -125,6 +127,7 @@ void mne_inodes_free(MneInodes *inodes)
 	}
 	mne_lock_clear(&inodes->move_lock);
 	mne_cond_clear(&inodes->moved);
+	mne_ckpt_unref(inodes->root.ckpt);
 	g_free(inodes);
 }
 

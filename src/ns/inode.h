@@ -43,7 +43,8 @@ typedef struct {
 typedef struct MneInode MneInode;
 typedef struct MneInodes MneInodes;
 
-MneInodes *mne_inodes_new(void);
+/* ckpt: whose root the root is; NULL: the live one. */
+MneInodes *mne_inodes_new(MneCkpt *ckpt);
 void mne_inodes_free(MneInodes *inodes);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MneInodes, mne_inodes_free)
 

@@ -31,6 +31,8 @@ typedef struct {
 	MneCtlMode ctl;
 	bool cplinks; /* st_nlink in a checkpoint counts the checkpoints that share it */
 	bool read_only;
+	MneCkpt *
+		ckpt; /* borrowed: show this one at the root, and nothing else; NULL: live */
 	MneAutoRules automatic; /* checkpoints that come by themselves */
 	char *shown; /* as the user gave them */
 	char *mount_point;
@@ -126,6 +128,8 @@ int mne_ns_statfs(MneNs *ns, const MneInode *inode, struct statvfs *out) MNE_CHE
 
 /* By name, or, as ns/moment.h says, by time.  A new reference; NO_CKPT. */
 int mne_ns_find_ckpt(MneNs *ns, MneSlice name, MneCkpt **out_ckpt) MNE_CHECKED;
+int mne_ckpts_by_name_or_time(MneStore *store, MneSlice name, MneCkpt **out_ckpt)
+	MNE_CHECKED;
 
 /* ns/ckpts.c: the `.checkpoints` directories.  dir is the identity of one. */
 int mne_ckpts_dir_lookup(MneNs *ns, const MneIdentity *dir, MneSlice name,

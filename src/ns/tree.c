@@ -31,7 +31,7 @@ MneNs *mne_ns_new(MneStore *store, const MneNsOptions *options,
 	ns->options = *options;
 	ns->options.shown = g_strdup(options->shown);
 	ns->options.mount_point = g_strdup(options->mount_point);
-	ns->inodes = mne_inodes_new();
+	ns->inodes = mne_inodes_new(options->ckpt);
 	ns->ctl = mne_ctl_new();
 	ns->graves = mne_graves_new();
 	ns->digests = mne_digests_new();
@@ -290,6 +290,9 @@ int mne_ns_lookup(MneNs *ns, MneInode *parent, MneSlice name, MneFound *out)
 		return lookup_live(ns, &in, name, out);
 	case MNE_OBJECT_PAST:
 		MNE_TRY(mne_ns_require_valid(parent));
+		if (parent == mne_inodes_root(ns->inodes) &&
+		    mne_name_kind(name) == MNE_NAME_CTL)
+			return lookup_reserved(ns, &in, MNE_NAME_CTL, name, out);
 		return lookup_past(ns, &in, name, out);
 	case MNE_OBJECT_CKPTS: return mne_ckpts_dir_lookup(ns, &in, name, out);
 	case MNE_OBJECT_CTL: break;
