@@ -528,6 +528,39 @@ class Machine(RuleBasedStateMachine):
             self.checkpoints[new] = self.checkpoints.pop(old)
             self.changed()
 
+    @rule(number=numbers, table=st.sampled_from([None, *TABLES]))
+    def rollback(self, number, table):
+        if not self.checkpoints:
+            return
+        name = sorted(self.checkpoints)[number % len(self.checkpoints)]
+        then = copy.deepcopy(self.checkpoints[name])
+        tables = [table] if table else list(then.entries)
+        answer = []
+
+        def act():
+            with open(self.m.path / ".mnefs/rollback", "r+b", buffering=0) as file:
+                file.write("\t".join(["run", name, *([table] if table else [])]).encode())
+                answer.append(os.pread(file.fileno(), 4096, 0).decode().split()[1])
+
+        if not self.do(0 if set(tables) <= set(then.entries) else errno.ENOENT, act):
+            return
+        left = copy.deepcopy(self.root)
+        left.entries = {name: left.entries[name] for name in tables}
+        self.checkpoints[answer[0]] = left
+        for each in tables:
+            self.root.entries[each] = then.entries[each]
+        self.durable()
+        self.since += 1
+        type(self).changes += 1
+
+    @precondition(lambda self: len(self.checkpoints) > 8)
+    @rule(number=numbers)
+    def drop_any(self, number):
+        name = sorted(self.checkpoints)[number % len(self.checkpoints)]
+        self.m.drop(name)
+        del self.checkpoints[name]
+        self.changed()
+
     # ends and beginnings
 
     @precondition(lambda self: self.since >= 4)
@@ -636,7 +669,14 @@ def test_any_sequence_of_operations_agrees_with_the_model(
     seconds = request.config.getoption("--model-seconds")
     Machine.mount = staticmethod(
         lambda store: make_mount(
-            store, tmp_path / "mnt", "create", env={"G_MESSAGES_DEBUG": None}
+            store,
+            tmp_path / "mnt",
+            "create",
+            # of every other store, rollbacks in many batches
+            env={
+                "G_MESSAGES_DEBUG": None,
+                "MNE_DEBUG": "rollback-batch=2000" if Machine.number % 2 else None,
+            },
         )
     )
     Machine.check = staticmethod(check)

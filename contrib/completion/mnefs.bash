@@ -18,11 +18,11 @@ _mnefs_tables() {
 _mnefs() {
 	local cur=$2 prev=$3 verb='' sub='' i
 	local -a at=()
-	local commands='mount umount init status df checkpoint ck watch check version help'
+	local commands='mount umount init status df checkpoint ck hook rollback watch check version help'
 	local globals='-C --at --json -q --quiet -v --verbose --no-color -h --help -V --version
 		--list-commands'
 	local mount='ro rw create ctl=hidden ctl=visible ctl=off sync= sync=commit sync=off commit=
-		cplinks=on cplinks=off history= full=fail full=drop auto=hourly: auto=daily: auto=weekly: auto=monthly: io_uring=on io_uring=off allow_other debug noexec nosuid nodev noatime nodiratime'
+		cplinks=on cplinks=off hooks= hook_timeout= history= full=fail full=drop auto=hourly: auto=daily: auto=weekly: auto=monthly: io_uring=on io_uring=off allow_other debug noexec nosuid nodev noatime nodiratime'
 
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
@@ -74,6 +74,13 @@ _mnefs() {
 		*) words='create list show drop prune rename' ;;
 		esac
 		;;
+	hook)
+		case $sub in
+		list | test | run) words=$globals ;;
+		*) words='list test run' ;;
+		esac
+		;;
+	rollback) words="-t --table -n --dry-run $globals $(_mnefs_checkpoints "${at[@]}")" ;;
 	check) words="--repair --fast $globals" ;;
 	watch) words="--since --detailed $globals" ;;
 	help) words="$commands paths errors recipes" ;;

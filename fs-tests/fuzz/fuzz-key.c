@@ -17,6 +17,7 @@ static void build(const MneKeyParts *parts, MneKey *out)
 {
 	switch (parts->tag) {
 	case MNE_TAG_SUPER: mne_key_super(out); break;
+	case MNE_TAG_ROLLBACK: mne_key_rollback(out); break;
 	case MNE_TAG_TABLE: mne_key_table(out, parts->name); break;
 	case MNE_TAG_NODE:
 		mne_key_node(out, parts->table, parts->id, parts->name);

@@ -53,6 +53,7 @@ static void build(const MneKeyParts *parts, MneKey *out)
 {
 	switch (parts->tag) {
 	case MNE_TAG_SUPER: mne_key_super(out); break;
+	case MNE_TAG_ROLLBACK: mne_key_rollback(out); break;
 	case MNE_TAG_TABLE: mne_key_table(out, parts->name); break;
 	case MNE_TAG_NODE:
 		mne_key_node(out, parts->table, parts->id, parts->name);
@@ -95,6 +96,7 @@ static void some_key(MneTag tag, MneKey *out)
 	some_data_key(&inner);
 	switch (tag) {
 	case MNE_TAG_SUPER: mne_key_super(out); break;
+	case MNE_TAG_ROLLBACK: mne_key_rollback(out); break;
 	case MNE_TAG_TABLE: mne_key_table(out, some_name()); break;
 	case MNE_TAG_NODE:
 		mne_key_node(out, some_u32(), some_u64(),
@@ -211,7 +213,7 @@ static void test_keys_that_nobody_builds_are_refused(void)
 	memset(too_long, 'n', sizeof(too_long));
 	too_long[0] = MNE_TAG_TABLE;
 	assert_refused("", 0);
-	assert_refused("\x02", 1); /* no such tag */
+	assert_refused("\x03", 1); /* no such tag */
 	assert_refused("\x01x", 2); /* SUPER with something behind */
 	assert_refused("\x10", 1); /* a table without a name */
 	assert_refused("\x10"

@@ -152,8 +152,23 @@ static void resume_worker(MneStore *store)
 	mne_worker_start(store);
 }
 
+/* The passes would take half a rollback for damage. */
+static bool is_half(MneStore *store, MneCheckReport *report)
+{
+	MneCheck check = { .report = report, .pass = "rollback" };
+
+	if (!mne_served_is_rolling(&store->live))
+		return false;
+	mne_check_say(&check, false,
+		      "a rollback was interrupted: mounting the store finishes it");
+	return true;
+}
+
 static int run(MneStore *store, bool repair, bool full, MneCheckReport *report)
 {
+	if (is_half(store, report))
+		return 0;
+
 	bool was_running = pause_worker(store);
 	MneCheck check = {
 		.store = store,

@@ -10,6 +10,7 @@
 #include "config.h"
 
 #include "check/state.h"
+#include "ckpt/plan.h"
 #include "ckpt/tally.h"
 
 /* 0 when the value is good, and then its facts are noted. */
@@ -216,6 +217,7 @@ static int note_retained(MneCheck *check, const MneKeyParts *parts, MneSlice val
 	case MNE_TAG_EXTENT: return note_extent(check, &inner, value);
 	case MNE_TAG_XATTR: return note_xattr(check, &inner, value);
 	case MNE_TAG_SUPER:
+	case MNE_TAG_ROLLBACK:
 	case MNE_TAG_CKPT:
 	case MNE_TAG_RETAINED:
 	case MNE_TAG_CHANGED:
@@ -261,10 +263,20 @@ static int note_changed(MneCheck *check, const MneKeyParts *parts, MneSlice valu
 	return value.len == 0 ? 0 : mne_throw(VALUE_CORRUPT, "it should be empty");
 }
 
+static int note_rollback(MneCheck *check, const MneKeyParts *parts, MneSlice value)
+{
+	g_auto(MnePlan) plan = { 0 };
+
+	(void)check;
+	(void)parts;
+	return mne_plan_decode(value, &plan);
+}
+
 static NoteFunc note_of(MneTag tag)
 {
 	switch (tag) {
 	case MNE_TAG_SUPER: return note_framed;
+	case MNE_TAG_ROLLBACK: return note_rollback;
 	case MNE_TAG_TABLE: return note_table;
 	case MNE_TAG_NODE: return note_node;
 	case MNE_TAG_INODE: return note_inode;

@@ -42,7 +42,8 @@ typedef enum {
 	MNE_CKPT_OF_DUMP =
 		1, /* a table in memory as it was last dumped, not as it is */
 	MNE_CKPT_LOCAL_ONLY = 2, /* every table must have a copy here */
-	MNE_CKPT_ALL_FLAGS = MNE_CKPT_OF_DUMP | MNE_CKPT_LOCAL_ONLY,
+	MNE_CKPT_RISKY = 4, /* a hook was not ready for it */
+	MNE_CKPT_ALL_FLAGS = MNE_CKPT_OF_DUMP | MNE_CKPT_LOCAL_ONLY | MNE_CKPT_RISKY,
 } MneCkptFlags;
 
 typedef struct MneCkpt {

@@ -122,6 +122,12 @@ MneExit mne_ckpt_say_make(const char *root, const char *name, int err)
 	} else if (err == EROFS) {
 		mne_say_error("%s is mounted read-only", root);
 		mne_place_explain(root);
+	} else if (err == ECANCELED) {
+		mne_say_error("checkpoint %s was not made: a required hook was not "
+			      "ready",
+			      name);
+		mne_place_explain(root);
+		return MNE_EXIT_FAILED;
 	} else {
 		mne_say_error("checkpoint %s: %s", name, g_strerror(err));
 		mne_place_explain(root);

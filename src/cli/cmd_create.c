@@ -14,6 +14,7 @@
 #include "ckpt/ckpt.h"
 #include "cli/ckpt.h"
 #include "cli/cli.h"
+#include "cli/json.h"
 #include "cli/place.h"
 #include "cli/say.h"
 
@@ -247,6 +248,20 @@ static int make_timed(Asked *asked, char **out_name)
 	return err;
 }
 
+/* It was made; was it made well? */
+static MneExit check_outcome(const Asked *asked, const char *name)
+{
+	g_autoptr(GHashTable) object = mne_ckpt_read(asked->root, name);
+
+	if (!object || strcmp(mne_json_text(object, "outcome", "checkpointed"),
+			      "checkpointed") == 0)
+		return MNE_EXIT_OK;
+	mne_say_error("checkpoint %s was made, but not every hook was ready for it",
+		      name);
+	mne_say_hint("mnefs hook list shows which");
+	return MNE_EXIT_PARTIAL;
+}
+
 MneExit mne_cmd_ckpt_create(MneCli *cli)
 {
 	g_autofree char *name = g_strdup(mne_cli_word(cli, 0));
@@ -263,8 +278,9 @@ MneExit mne_cmd_ckpt_create(MneCli *cli)
 	err = name ? make(&asked, name) : make_timed(&asked, &name);
 	if (err)
 		return say_why(&asked, name, err);
+	status = check_outcome(&asked, name);
 	if (cli->json)
-		return mne_ckpt_print_json(asked.root, name);
+		return MAX(status, mne_ckpt_print_json(asked.root, name));
 	printf("%s\n", name);
-	return MNE_EXIT_OK;
+	return status;
 }

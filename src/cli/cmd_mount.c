@@ -51,6 +51,8 @@ static MneFuseOptions fuse_options(const MneMountOptions *asked)
 		.automatic = asked->automatic,
 		.no_cplinks = asked->no_cplinks,
 		.no_uring = asked->no_uring,
+		.hooks_dir = asked->hooks,
+		.hook_timeout = (unsigned)asked->hook_seconds * 1000,
 		.mount_options = asked->kernel->len > 0 ? asked->kernel->str : NULL,
 		.shown_options = asked->shown->str,
 	};

@@ -87,6 +87,7 @@ static void print_checkpoint(const MneCli *cli, const char *root, GHashTable *ob
 	print_space(object);
 	printf("pinned   %s\n", is_true(object, "pinned") ? "yes" : "no");
 	printf("held by  %s\n", *holders ? holders : "-");
+	printf("outcome  %s\n", mne_json_text(object, "outcome", "-"));
 	printf("cookie   %s\n", mne_json_text(object, "cookie", "-"));
 	if (is_true(object, "of_dump"))
 		printf("tables in memory are as they were last dumped\n");

@@ -111,6 +111,12 @@ static const MneOption rsync_options[] = {
 	NO_MORE,
 };
 
+static const MneOption rollback_options[] = {
+	{ "table", 't', "TABLE", "roll this table back only; may be repeated" },
+	{ "dry-run", 'n', NULL, "say what would be done" },
+	NO_MORE,
+};
+
 enum { MANY = 10000 };
 
 static const MneCommand commands[] = {
@@ -155,6 +161,14 @@ static const MneCommand commands[] = {
 	{ "at", "NAME -- COMMAND...", 2, MANY,
 	  "Run a command that sees the mount as it was at a checkpoint, or a time",
 	  no_options, mne_cmd_at, true },
+	{ "rollback", "NAME", 1, 1, "Make tables again what they were at a checkpoint",
+	  rollback_options, mne_cmd_rollback },
+	{ "hook list", "", 0, 0, "List what is told of checkpoints, in order",
+	  no_options, mne_cmd_hook_list },
+	{ "hook test", "[HOOK]", 0, 1, "Call hooks as for a checkpoint, without one",
+	  no_options, mne_cmd_hook_test },
+	{ "hook run", "HOOK prepare|after NAME [ok|failed|rolledback]", 3, 4,
+	  "Call one hook by hand", no_options, mne_cmd_hook_run },
 	{ "check", "STORE", 1, 1, "Verify a store that is not mounted", check_options,
 	  mne_cmd_check },
 	{ "version", "", 0, 0, "Show the version", no_options, mne_cmd_version },

@@ -20,6 +20,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#define HOOKS_DIR    "/etc/mnefs/hooks.d"
+#define HOOK_SECONDS 10
+
 /* false: the value makes no sense. */
 typedef bool (*Setter)(MneMountOptions *options, const char *value);
 
@@ -159,6 +162,20 @@ static bool set_auto(MneMountOptions *options, const char *value)
 	return mne_parse_auto(value, &options->automatic);
 }
 
+static bool set_hooks(MneMountOptions *options, const char *value)
+{
+	if (!g_path_is_absolute(value))
+		return false;
+	g_free(options->hooks);
+	options->hooks = g_strdup(value);
+	return true;
+}
+
+static bool set_hook_timeout(MneMountOptions *options, const char *value)
+{
+	return parse_seconds(value, &options->hook_seconds);
+}
+
 static bool ignore(MneMountOptions *options, const char *value)
 {
 	(void)options;
@@ -186,6 +203,8 @@ static const Row rows[] = {
 	{ "history", "a size such as 500M, or 10% of the disk", set_history },
 	{ "full", "fail or drop", set_full },
 	{ "auto", "hourly:N, daily:N, weekly:N, monthly:N", set_auto },
+	{ "hooks", "the absolute path of a directory", set_hooks },
+	{ "hook_timeout", "seconds", set_hook_timeout },
 	{ "allow_other", NULL, set_allow_other },
 	{ "debug", NULL, set_debug },
 	{ "default_permissions", NULL, set_default_permissions },
@@ -318,6 +337,8 @@ void mne_mount_options_init(MneMountOptions *options)
 	*options = (MneMountOptions){
 		.sync_seconds = defaults.sync_seconds,
 		.commit_seconds = defaults.commit_seconds,
+		.hooks = g_strdup(HOOKS_DIR),
+		.hook_seconds = HOOK_SECONDS,
 		.kernel = g_string_new(NULL),
 		.shown = g_string_new(NULL),
 	};
@@ -326,6 +347,7 @@ void mne_mount_options_init(MneMountOptions *options)
 void mne_mount_options_clear(MneMountOptions *options)
 {
 	g_free(options->ckpt);
+	g_free(options->hooks);
 	g_string_free(options->kernel, TRUE);
 	g_string_free(options->shown, TRUE);
 }

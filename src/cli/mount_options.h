@@ -23,6 +23,8 @@ typedef struct {
 	bool full_drops;
 	MneAutoRules automatic;
 	char *ckpt; /* cp=: owned; NULL: all of the store */
+	char *hooks; /* directory of programs */
+	int hook_seconds; /* for each call of one */
 	GString *kernel; /* "noexec,nodev": for mount(2) */
 	GString *shown; /* what the user asked for */
 } MneMountOptions;

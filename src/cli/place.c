@@ -157,23 +157,30 @@ int mne_place_write(const char *root, const char *file, const char *text)
 	return err;
 }
 
-int mne_place_ask(const char *root, const char *file, const char *text,
-		  char **out_answer)
+static void read_answer(int fd, GString *answer)
 {
-	g_autofree char *path = g_build_filename(root, ".mnefs", file, NULL);
-	int fd = open(path, O_RDWR | O_CLOEXEC), err = 0;
 	char buffer[16384];
 	ssize_t got;
 
-	*out_answer = NULL;
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		err = -errno;
-	got = pread(fd, buffer, sizeof buffer, 0);
-	if (got >= 0)
-		*out_answer = g_strndup(buffer, (gsize)got);
-	close(fd);
+	while ((got = pread(fd, buffer, sizeof buffer, (off_t)answer->len)) > 0)
+		g_string_append_len(answer, buffer, got);
+}
+
+int mne_place_ask(const char *root, const char *file, const char *line,
+		  char **out_answer)
+{
+	g_autofree char *path = g_build_filename(root, ".mnefs", file, NULL);
+	g_autoptr(GString) answer = g_string_new(NULL);
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	int err = fd < 0 ? -errno : 0;
+
+	if (fd >= 0) {
+		if (write(fd, line, strlen(line)) < 0)
+			err = -errno;
+		read_answer(fd, answer);
+		close(fd);
+	}
+	*out_answer = g_string_free(g_steal_pointer(&answer), FALSE);
 	return err;
 }
 

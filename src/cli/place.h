@@ -16,8 +16,8 @@ bool mne_place_is_dead(int err);
 char *mne_place_read(const char *root, const char *file);
 /* Write a line to a control file: 0, or a negative errno. */
 int mne_place_write(const char *root, const char *file, const char *text);
-/* The same, and what it answers, read from the same handle: a new string, or NULL.  After a
- * failure that is why. */
+/* The same, and what it answers, read from the same handle: a new string in any case.  After a
+ * failure that is why, or empty. */
 int mne_place_ask(const char *root, const char *file, const char *text,
 		  char **out_answer);
 /* The same as read, with a sentence on stderr for a failure. */

@@ -27,6 +27,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #define MAX_BACKGROUND    1024u
@@ -145,26 +146,48 @@ typedef struct {
 	_Atomic bool stop;
 } Notifier;
 
+static uint64_t number_of(MneMount *mount, uint64_t rec)
+{
+	return rec == MNE_ROOT_DIR ? FUSE_ROOT_ID
+				   : mne_inodes_number_of(mount->ns->inodes, rec);
+}
+
+/* A name stands for another record, or for none. */
+static void pass_on_name(MneMount *mount, const MneNotice *notice)
+{
+	MneSlice name = mne_slice(notice->name, notice->name_len);
+	uint64_t number = number_of(mount, notice->dir);
+	g_autofree char *text = g_strndup((const char *)name.data, name.len);
+
+	if (number != 0)
+		(void)fuse_lowlevel_notify_inval_entry(mount->session, number, text,
+						       name.len);
+}
+
+static void pass_on(MneMount *mount, const MneNotice *notice)
+{
+	uint64_t number = number_of(mount, notice->rec);
+
+	if (notice->dropped)
+		mne_crew_invalidate_gone(mount);
+	if (notice->dir != 0)
+		pass_on_name(mount, notice);
+	if (number != 0)
+		(void)fuse_lowlevel_notify_inval_inode(mount->session, number,
+						       notice->bytes ? 0 : -1, 0);
+}
+
 static void *notify(void *data)
 {
 	Notifier *notifier = data;
 	MneMount *mount = notifier->mount;
 	MneNotice notice;
 
-	while (!atomic_load(&notifier->stop)) {
-		uint64_t number;
-
-		if (!mne_store_next_notice(mount->store, NOTICE_WAIT_MS, &notice))
-			continue;
-		if (notice.dropped)
-			mne_crew_invalidate_gone(mount);
-		number = notice.rec == MNE_ROOT_DIR
-				 ? FUSE_ROOT_ID
-				 : mne_inodes_number_of(mount->ns->inodes, notice.rec);
-		if (number != 0)
-			(void)fuse_lowlevel_notify_inval_inode(mount->session, number,
-							       -1, 0);
-	}
+	mne_store_serve_notices(mount->store, true);
+	while (!atomic_load(&notifier->stop))
+		if (mne_store_next_notice(mount->store, NOTICE_WAIT_MS, &notice))
+			pass_on(mount, &notice);
+	mne_store_serve_notices(mount->store, false);
 	return NULL;
 }
 
@@ -226,6 +249,7 @@ static int serve(MneMount *mount, const MneFuseOptions *options, MneDaemon *daem
 		result = 1;
 	}
 
+	mne_hooks_stop(mount->ns->hooks); /* while what they wait for is answered */
 	mne_clock_free(clock);
 	mne_store_end_events(mount->store);
 	mne_crew_stop(mount->crew);
@@ -272,6 +296,16 @@ static void tell_message(void *user, GLogLevelFlags level, const char *text)
 	g_string_free(members, TRUE);
 }
 
+/* A request of our own passes behind all that was closed before, so that when it is answered
+ * all that has been read, and after the fence carried out. */
+static void settle(void *user)
+{
+	MneMount *mount = user;
+
+	(void)getxattr(mount->ns->options.mount_point, "user.mnefs.settle", NULL, 0);
+	mne_loop_fence(mount->loop);
+}
+
 static int with_store(const MneFuseOptions *options, MneStore *store, MneCkpt *ckpt,
 		      const char *mount_point, MneDaemon *daemon)
 {
@@ -283,6 +317,9 @@ static int with_store(const MneFuseOptions *options, MneStore *store, MneCkpt *c
 		.automatic = options->automatic,
 		.shown = (char *)options->shown_options,
 		.mount_point = (char *)mount_point,
+		.hooks_dir = (char *)options->hooks_dir,
+		.hook_timeout = options->hook_timeout,
+		.settle = settle,
 	};
 	g_autoptr(MneNs) ns = mne_ns_new(store, &ns_options, mne_wire_names(),
 					 MNE_N_OPS);
@@ -294,6 +331,7 @@ static int with_store(const MneFuseOptions *options, MneStore *store, MneCkpt *c
 	};
 	int result;
 
+	ns->options.settle_user = &mount;
 	mne_log_set_tap(tell_message, store);
 	result = mount_and_serve(&mount, options, mount_point, daemon);
 	mne_log_set_tap(NULL, NULL);

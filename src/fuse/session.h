@@ -22,6 +22,8 @@ typedef struct {
 	bool no_uring; /* requests come through /dev/fuse even where io_uring is to be had */
 	bool no_cplinks; /* st_nlink in checkpoints is 1 */
 	MneAutoRules automatic; /* checkpoints that come by themselves */
+	const char *hooks_dir; /* of programs told of checkpoints; may be absent */
+	unsigned hook_timeout; /* ms */
 	unsigned readers; /* threads that read requests; 0: as many as pays */
 	const char *mount_options; /* for the kernel: "noexec,nodev"; may be NULL */
 	const char

@@ -54,6 +54,7 @@ MneKv *mne_kv_trace_new(MneKv *take_next);
 /* What a faulty call does. */
 typedef enum {
 	MNE_FAULT_FAIL, /* the call fails with INJECTED and did nothing */
+	MNE_FAULT_FAIL_FROM, /* and so do all that follow */
 	MNE_FAULT_KILL, /* the process dies by SIGKILL before the call */
 	MNE_FAULT_KILL_AFTER, /* … after the call */
 } MneFaultKind;

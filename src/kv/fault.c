@@ -26,7 +26,10 @@ typedef struct {
 
 static bool due(FaultKv *fault)
 {
-	return atomic_fetch_add(&fault->calls, 1) + 1 == fault->nth;
+	uint64_t now = atomic_fetch_add(&fault->calls, 1) + 1;
+
+	return fault->kind == MNE_FAULT_FAIL_FROM ? fault->nth > 0 && now >= fault->nth
+						  : now == fault->nth;
 }
 
 static G_GNUC_NORETURN void die(void)
@@ -41,6 +44,7 @@ static int before(const FaultKv *fault, const char *op)
 	g_message("INJECTED: call %" G_GUINT64_FORMAT ", %s", fault->nth, op);
 	switch (fault->kind) {
 	case MNE_FAULT_FAIL:
+	case MNE_FAULT_FAIL_FROM:
 		return mne_throw(INJECTED, "INJECTED: call %" G_GUINT64_FORMAT ", %s",
 				 fault->nth, op);
 	case MNE_FAULT_KILL: die();

@@ -8,6 +8,8 @@
 
 #include "ns/activation.h"
 
+#include "ns/outcome.h"
+
 #include <string.h>
 
 void mne_ctl_activation_init(MneCtlActivation *asked, const char *name)
@@ -125,5 +127,5 @@ int mne_ctl_activate(MneNs *ns, MneCtlActivation *asked)
 	spec.traits.note = asked->note;
 	spec.tables = asked->tables->len > 0 ? asked->tables : NULL;
 	spec.max_tables = asked->max_tables;
-	return mne_store_checkpoint(ns->store, &spec, &ckpt);
+	return mne_ns_checkpoint(ns, &spec, &ckpt);
 }

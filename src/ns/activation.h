@@ -30,5 +30,5 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(MneCtlActivation, mne_ctl_activation_clear)
 /* BAD_CTL, NO_TABLE, CKPT_TWICE, CKPT_NOTE. */
 int mne_ctl_activation_add(MneNs *ns, MneCtlActivation *asked, const char *what,
 			   const char *value) MNE_CHECKED;
-/* As mne_store_checkpoint(). */
+/* As mne_ns_checkpoint(). */
 int mne_ctl_activate(MneNs *ns, MneCtlActivation *asked) MNE_CHECKED;

@@ -11,7 +11,9 @@
 #include "ns/attr.h"
 #include "ns/ctl.h"
 #include "ns/ns.h"
+#include "ns/outcome.h"
 #include "txn/file.h"
+#include "util/log.h"
 
 #include <linux/fs.h>
 
@@ -96,6 +98,66 @@ static int move(MneNs *ns, const MneSpot *from, const MneSpot *to, unsigned flag
 		mne_inodes_moved(ns->inodes, other, from->dir, from->name);
 	mne_inodes_move_end(ns->inodes);
 	return err;
+}
+
+static int move_inodes(MneNs *ns, MneWritten *written)
+{
+	MneNotice notice;
+	int got;
+
+	while ((got = mne_written_next(written, &notice)) > 0)
+		if (notice.now != 0)
+			mne_inodes_moved(ns->inodes, notice.now, notice.dir,
+					 mne_slice(notice.name, notice.name_len));
+	return got;
+}
+
+/* The kernel may hold a directory's lock as long as a request in it lasts: so nothing may
+ * wait for us meanwhile. */
+static int tell_kernel(MneNs *ns, MneWritten *written)
+{
+	MneNotice notice;
+	int got;
+
+	while ((got = mne_written_next(written, &notice)) > 0)
+		mne_store_notify_patiently(ns->store, &notice);
+	mne_store_await_notices(ns->store);
+	return got;
+}
+
+/* Who does not find a record where it was looks again when it stands elsewhere. */
+int mne_ns_rollback(MneNs *ns, const MneRollbackSpec *spec,
+		    MneRollbackResult *out_result)
+{
+	g_autofree char *name = g_strndup((const char *)spec->name.data,
+					  spec->name.len);
+	g_autoptr(MneWritten) written = NULL;
+	int err;
+
+	mne_inodes_move_begin(ns->inodes);
+	err = mne_store_rollback(ns->store, spec, out_result, &written);
+	if (err == 0)
+		err = move_inodes(ns, written);
+	mne_inodes_move_end(ns->inodes);
+	if (err == 0)
+		err = tell_kernel(ns, written);
+	/* Of a name that is absent, or taken, the log says nothing else. */
+	if (mne_err_is(err, ENOENT) || mne_err_is(err, EEXIST)) {
+		g_autofree char *sentence = g_strdup(mne_err_sentence(err));
+
+		mne_ns_tell_rollback(ns, name, err);
+		mne_log_say("rollback: %s", sentence);
+	}
+	MNE_TRY(err);
+	MNE_TRY(mne_store_barrier(ns->store));
+	mne_log_say(
+		"rolled back to %s: %" G_GUINT64_FORMAT
+		" names are back, %" G_GUINT64_FORMAT " as before, %" G_GUINT64_FORMAT
+		" gone; %u open files cut off; what was left behind is checkpoint %s",
+		name, out_result->returned, out_result->changed, out_result->removed,
+		out_result->cut, out_result->before);
+	mne_ns_tell_rollback(ns, name, 0);
+	return 0;
 }
 
 static int rename_live(MneNs *ns, const MneSpot *from, const MneSpot *to,

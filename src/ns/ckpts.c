@@ -15,6 +15,7 @@
 #include "ns/grave.h"
 #include "ns/moment.h"
 #include "ns/ns.h"
+#include "ns/outcome.h"
 
 #include <linux/fs.h>
 #include <stdlib.h>
@@ -199,7 +200,7 @@ int mne_ckpts_dir_make(MneNs *ns, const MneIdentity *dir, MneSlice name,
 		g_array_append_val(tables, dir->table);
 	}
 	spec.tables = tables;
-	MNE_TRY(mne_store_checkpoint(ns->store, &spec, &ckpt));
+	MNE_TRY(mne_ns_checkpoint(ns, &spec, &ckpt));
 	return mne_ckpts_dir_lookup(ns, dir, name, out);
 }
 

@@ -11,6 +11,7 @@
 
 #include "ns/clock.h"
 
+#include "ns/outcome.h"
 #include "txn/expiry.h"
 #include "util/log.h"
 
@@ -118,7 +119,7 @@ static int make_named(MneNs *ns, const char *name, unsigned kinds, int64_t now)
 	spec.traits.note = note;
 	spec.traits.expires_ns = mne_auto_expiry(&ns->options.automatic, kinds, now) *
 				 SECOND_NS;
-	MNE_TRY(mne_store_checkpoint(ns->store, &spec, &ckpt));
+	MNE_TRY(mne_ns_checkpoint(ns, &spec, &ckpt));
 	mne_log_say("made checkpoint %s (%s)", name, note);
 	return 0;
 }

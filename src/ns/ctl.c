@@ -16,8 +16,9 @@
 
 /* clang-format off: one on each line */
 static const MneCtlKind *const parts[] = {
-	mne_ctl_basics, mne_ctl_checkpoints, mne_ctl_ckpt_traits, mne_ctl_commands,
-	mne_ctl_events, mne_ctl_hold,        mne_ctl_proof,
+	mne_ctl_basics,   mne_ctl_checkpoints, mne_ctl_ckpt_traits,
+	mne_ctl_commands, mne_ctl_events,      mne_ctl_hold,
+	mne_ctl_proof,    mne_ctl_hooks,       mne_ctl_rollback,
 };
 /* clang-format on */
 

@@ -96,6 +96,8 @@ int mne_ctl_open(MneNs *ns, uint64_t number, const MneCtlOpen *how,
 extern const MneCtlKind mne_ctl_basics[]; /* ns/ctl_basics.c: status, log, version … */
 extern const MneCtlKind
 	mne_ctl_checkpoints[]; /* ns/ctl_checkpoints.c: a directory each */
+extern const MneCtlKind mne_ctl_hooks[]; /* ns/ctl_hooks.c */
+extern const MneCtlKind mne_ctl_rollback[]; /* ns/ctl_rollback.c */
 extern const MneCtlKind mne_ctl_commands[]; /* ns/ctl_commands.c: the file `ctl` */
 extern const MneCtlKind mne_ctl_events[]; /* ns/ctl_events.c */
 extern const MneCtlKind mne_ctl_ckpt_traits[]; /* ns/ctl_ckpt_traits.c */

@@ -16,11 +16,13 @@
 #pragma once
 
 #include "ns/auto.h"
+#include "ns/hooks.h"
 #include "ns/inode.h"
 #include "ns/name.h"
 #include "ns/stats.h"
 #include "txn/attr.h"
 #include "txn/names.h"
+#include "txn/rollback.h"
 #include "txn/store.h"
 #include "util/lock.h"
 
@@ -36,6 +38,11 @@ typedef struct {
 	MneAutoRules automatic; /* checkpoints that come by themselves */
 	char *shown; /* as the user gave them */
 	char *mount_point;
+	char *hooks_dir; /* NULL: none */
+	unsigned hook_timeout; /* ms */
+	/* What was closed before the call has been committed on return; NULL: always so. */
+	void (*settle)(void *user);
+	void *settle_user;
 } MneNsOptions;
 
 typedef struct {
@@ -46,6 +53,7 @@ typedef struct {
 	struct MneGraves *graves; /* see ns/grave.h */
 	struct MneDigests *digests; /* see ns/digest.h */
 	MneStats *stats;
+	MneHooks *hooks;
 	int64_t started; /* seconds since the epoch */
 	_Atomic bool over_uring; /* how requests come: through io_uring, or /dev/fuse */
 
@@ -106,6 +114,10 @@ int mne_ns_rename(MneNs *ns, MneInode *parent, MneSlice name, MneInode *new_pare
 		  MneSlice new_name, unsigned flags) MNE_CHECKED;
 int mne_ns_link(MneNs *ns, MneInode *inode, MneInode *parent, MneSlice name,
 		MneFound *out) MNE_CHECKED;
+
+/* What the kernel remembers follows. */
+int mne_ns_rollback(MneNs *ns, const MneRollbackSpec *spec,
+		    MneRollbackResult *out_result) MNE_CHECKED;
 
 /* Changes in this directory take long, and need a fence before them: every request that was
  * read from the kernel earlier must have been carried out. */

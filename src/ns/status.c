@@ -12,6 +12,7 @@
 
 #include "ckpt/hold.h"
 #include "ckpt/space.h"
+#include "ns/outcome.h"
 #include "util/log.h"
 #include "util/text.h"
 
@@ -280,7 +281,8 @@ static void print_checkpoint_json(MneCkpt *ckpt, const MneCkptSpace *space, GStr
 		g_string_append(to, i > 0 ? "," : "");
 		mne_text_add_json(to, mne_slice_str(g_ptr_array_index(tables, i)));
 	}
-	g_string_append(to, "],\"dropping\":false");
+	g_string_append_printf(to, "],\"dropping\":false,\"outcome\":\"%s\"",
+			       mne_outcome_of_ckpt(ckpt));
 	add_space_json(space, to);
 	add_traits_json(ckpt, to);
 	add_holders_json(ckpt, to);

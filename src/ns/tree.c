@@ -31,6 +31,13 @@ MneNs *mne_ns_new(MneStore *store, const MneNsOptions *options,
 	ns->options = *options;
 	ns->options.shown = g_strdup(options->shown);
 	ns->options.mount_point = g_strdup(options->mount_point);
+	ns->options.hooks_dir = g_strdup(options->hooks_dir);
+	ns->hooks = mne_hooks_new(&(MneHooksOptions){
+		.dir = options->hooks_dir,
+		.timeout = options->hook_timeout,
+		.mount_point = options->mount_point,
+		.store = mne_store_path(store),
+	});
 	ns->inodes = mne_inodes_new(options->ckpt);
 	ns->ctl = mne_ctl_new();
 	ns->graves = mne_graves_new();
@@ -59,6 +66,8 @@ void mne_ns_free(MneNs *ns)
 	mne_lock_clear(&ns->open_lock);
 	g_free(ns->options.shown);
 	g_free(ns->options.mount_point);
+	g_free(ns->options.hooks_dir);
+	mne_hooks_free(ns->hooks);
 	g_free(ns);
 }
 

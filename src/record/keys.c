@@ -43,6 +43,11 @@ void mne_key_super(MneKey *out)
 	key_begin(out, MNE_TAG_SUPER);
 }
 
+void mne_key_rollback(MneKey *out)
+{
+	key_begin(out, MNE_TAG_ROLLBACK);
+}
+
 void mne_key_table(MneKey *out, MneSlice name)
 {
 	key_begin(out, MNE_TAG_TABLE);
@@ -189,7 +194,8 @@ static void parse_name(MneReader *reader, MneKeyParts *out, size_t least)
 static void parse_rest(MneReader *reader, MneKeyParts *out)
 {
 	switch (out->tag) {
-	case MNE_TAG_SUPER: break;
+	case MNE_TAG_SUPER:
+	case MNE_TAG_ROLLBACK: break;
 	case MNE_TAG_TABLE: parse_name(reader, out, 1); break;
 	case MNE_TAG_NODE:
 		out->table = mne_read_be32(reader);

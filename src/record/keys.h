@@ -20,6 +20,7 @@
 
 #define MNE_KEYS(MNE_KEY)                                                                \
 	MNE_KEY(SUPER, 0x01, "-", "format version, feature bits, cookie, counters")      \
+	MNE_KEY(ROLLBACK, 0x02, "-", "a rollback under way: which tables, to what")      \
 	MNE_KEY(TABLE, 0x10, "name", "table id, root directory id, cookie, schema")      \
 	MNE_KEY(NODE, 0x20, "table:32 dir:64 fragment:32 name",                          \
 		"the inode; of a subdirectory or a hard-linked file a reference to it; " \
@@ -63,6 +64,7 @@ static inline MneSlice mne_key_slice(const MneKey *key)
 
 /* Builders.  fragment is 0 in a logical key; frag/ routes it before it meets the store. */
 void mne_key_super(MneKey *out);
+void mne_key_rollback(MneKey *out);
 void mne_key_table(MneKey *out, MneSlice name);
 void mne_key_node(MneKey *out, uint32_t table, uint64_t dir, MneSlice name);
 void mne_key_inode(MneKey *out, uint32_t table, uint64_t record);

@@ -312,6 +312,9 @@ static int open_engines(MneVolume *volume, const MneVolumeOptions *options, bool
 		volume->kv = mne_kv_trace_new(volume->kv);
 	if (mne_debug_has("kv-fail", &nth))
 		volume->kv = mne_kv_fault_new(volume->kv, MNE_FAULT_FAIL, nth, false);
+	if (mne_debug_has("kv-fail-from", &nth))
+		volume->kv = mne_kv_fault_new(volume->kv, MNE_FAULT_FAIL_FROM, nth,
+					      false);
 	if (mne_debug_has("kv-kill", &nth))
 		volume->kv = mne_kv_fault_new(volume->kv, MNE_FAULT_KILL, nth, false);
 	if (mne_debug_has("kv-kill-after", &nth))

@@ -17,8 +17,8 @@
 #include "util/log.h"
 #include "util/text.h"
 
-static void put_ckpt(MneCommit *commit, MneCkpt *ckpt, MneCkptState state,
-		     MneSlice name, const MneCkptTraits *traits)
+void mne_commit_put_ckpt(MneCommit *commit, const MneCkpt *ckpt, MneCkptState state,
+			 MneSlice name, const MneCkptTraits *traits)
 {
 	g_autoptr(GBytes) value = mne_ckpt_encode(ckpt, state, name, traits);
 	MneKey key;
@@ -68,8 +68,8 @@ static int require_tables(MneStore *store, const GArray *tables)
 	return 0;
 }
 
-/* With the gate held: so it has its place among the commits. */
-static void tell(MneStore *store, const char *event, const MneCkpt *ckpt, MneSlice name)
+void mne_commit_tell_ckpt(MneStore *store, const char *event, const MneCkpt *ckpt,
+			  MneSlice name)
 {
 	GString *members = g_string_new(",\"checkpoint\":");
 
@@ -91,10 +91,10 @@ static int activate(MneStore *store, const MneCkptSpec *spec, MneCkpt **out_ckpt
 	ckpt = mne_ckpt_new(store->ckpts, spec);
 	ckpt->id = mne_volume_new_id(store->volume);
 	ckpt->seq = commit.seq;
-	put_ckpt(&commit, ckpt, MNE_CKPT_ACTIVE, spec->name, &ckpt->traits);
+	mne_commit_put_ckpt(&commit, ckpt, MNE_CKPT_ACTIVE, spec->name, &ckpt->traits);
 	MNE_TRY(mne_commit_apply(&commit));
 	mne_ckpts_add(store->ckpts, ckpt);
-	tell(store, "checkpoint_activated", ckpt, spec->name);
+	mne_commit_tell_ckpt(store, "checkpoint_activated", ckpt, spec->name);
 	*out_ckpt = g_steal_pointer(&ckpt);
 	return 0;
 }
@@ -142,7 +142,7 @@ static int drop(MneStore *store, MneSlice name, bool by_force)
 	if (!by_force)
 		MNE_TRY(require_unpinned(ckpt));
 	MNE_TRY(mne_ckpt_close(ckpt, by_force));
-	put_ckpt(&commit, ckpt, MNE_CKPT_DROPPING, name, &ckpt->traits);
+	mne_commit_put_ckpt(&commit, ckpt, MNE_CKPT_DROPPING, name, &ckpt->traits);
 	err = mne_commit_apply(&commit);
 	if (err < 0) {
 		mne_ckpt_reopen(ckpt);
@@ -150,7 +150,7 @@ static int drop(MneStore *store, MneSlice name, bool by_force)
 	}
 	mne_ckpts_set_dropping(store->ckpts, ckpt);
 	mne_limit_refresh(store);
-	tell(store, "checkpoint_deactivated", ckpt, name);
+	mne_commit_tell_ckpt(store, "checkpoint_deactivated", ckpt, name);
 	mne_store_wake(store);
 	return mne_commit_finish(&commit);
 }
@@ -190,7 +190,7 @@ int mne_store_change_ckpt(MneStore *store, MneSlice name, const MneCkptChange *c
 	MNE_TRY(find(store, name, &ckpt));
 	mne_ckpt_traits(ckpt, &traits);
 	merge(change, &traits);
-	put_ckpt(&commit, ckpt, MNE_CKPT_ACTIVE, name, &traits);
+	mne_commit_put_ckpt(&commit, ckpt, MNE_CKPT_ACTIVE, name, &traits);
 	MNE_TRY(mne_commit_apply(&commit));
 	mne_ckpts_set_traits(store->ckpts, ckpt, &traits);
 	return mne_commit_finish(&commit);
@@ -207,9 +207,9 @@ int mne_store_rename_ckpt(MneStore *store, MneSlice from, MneSlice to)
 	if (mne_slice_equal(from, to))
 		return 0;
 	MNE_TRY(require_free_name(store, to));
-	put_ckpt(&commit, ckpt, MNE_CKPT_ACTIVE, to, &ckpt->traits);
+	mne_commit_put_ckpt(&commit, ckpt, MNE_CKPT_ACTIVE, to, &ckpt->traits);
 	MNE_TRY(mne_commit_apply(&commit));
 	mne_ckpts_set_name(store->ckpts, ckpt, to);
-	tell(store, "checkpoint_renamed", ckpt, to);
+	mne_commit_tell_ckpt(store, "checkpoint_renamed", ckpt, to);
 	return mne_commit_finish(&commit);
 }

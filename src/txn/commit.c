@@ -36,6 +36,17 @@ int mne_commit_begin(MneStore *store, MneCommit *out)
 	return 0;
 }
 
+void mne_commit_next(MneCommit *commit)
+{
+	mne_kv_batch_clear(commit->store->batch);
+	g_clear_pointer(&commit->live, g_hash_table_unref);
+	g_clear_pointer(&commit->cells, g_array_unref);
+	g_clear_pointer(&commit->kept, g_hash_table_unref);
+	g_clear_pointer(&commit->telling, mne_telling_free);
+	commit->orphans = 0;
+	commit->moves_only = true;
+}
+
 void mne_commit_end(MneCommit *commit)
 {
 	g_clear_pointer(&commit->live, g_hash_table_unref);
@@ -140,7 +151,7 @@ static int retain_now(MneCommit *commit, MneSlice key, bool makes)
 
 	if (newest == 0)
 		return 0;
-	err = mne_view_get(&store->live.base, key, &now);
+	err = mne_view_get(&store->stored.base, key, &now);
 	if (err < 0 && err != -ENOENT)
 		return err;
 	if (now || makes)

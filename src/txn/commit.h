@@ -44,6 +44,8 @@ int mne_commit_apply(MneCommit *commit) MNE_CHECKED;
 /* Give the gate up; wait for durability if every commit must be durable. */
 int mne_commit_finish(MneCommit *commit) MNE_CHECKED;
 void mne_commit_end(MneCommit *commit);
+/* Applied, but goes on with another batch, of the same seq, inside the gate. */
+void mne_commit_next(MneCommit *commit);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(MneCommit, mne_commit_end)
 
 /* Versioned keys: the old value is retained for the checkpoints that need it. */
@@ -79,6 +81,12 @@ void mne_commit_forget_ckpt(MneCommit *commit, const MneCkpt *ckpt);
 /* For mne_commit_apply(): the counts go into the batch; and into memory, once applied. */
 void mne_commit_put_tally(MneCommit *commit);
 void mne_commit_tallied(MneCommit *commit);
+/* The record of a checkpoint, with state, name and traits as given.  txn/checkpoint.c */
+void mne_commit_put_ckpt(MneCommit *commit, const MneCkpt *ckpt, MneCkptState state,
+			 MneSlice name, const MneCkptTraits *traits);
+/* An event, once it was applied; with the gate held, so it has its place among the commits. */
+void mne_commit_tell_ckpt(MneStore *store, const char *event, const MneCkpt *ckpt,
+			  MneSlice name);
 
 /* Live bytes of a segment change with this commit. */
 void mne_commit_live(MneCommit *commit, uint64_t segment, int64_t delta);

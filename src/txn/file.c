@@ -203,7 +203,8 @@ void mne_file_dirty(MneFile *file)
 /* Is there something that a commit would write? */
 static bool is_uncommitted(const MneFile *file)
 {
-	return file->dirty && !file->unlinked && (file->exists || file->dir != 0);
+	return file->dirty && !file->unlinked && !file->cut &&
+	       (file->exists || file->dir != 0);
 }
 
 /* Over what the newest checkpoint holds here, if the live version is not that any more:
@@ -385,7 +386,7 @@ void mne_file_mark_unlinked(MneFile *file, struct timespec now)
 
 /* Big attributes are stored at once: those of a file that has no name, or has never been
  * committed, go when it goes. */
-static void forget_xattrs(MneFile *file)
+void mne_file_forget_xattrs(MneFile *file)
 {
 	g_auto(MneCommit) commit = { 0 };
 	int err = mne_commit_begin(file->store, &commit);
@@ -428,7 +429,7 @@ static void leave(MneFile *file)
 	mne_files_unhold(files, data);
 	mne_files_unhold(files, old_data);
 	if (has_xattrs)
-		forget_xattrs(file);
+		mne_file_forget_xattrs(file);
 	if (data != 0 || old_data != 0)
 		mne_store_wake(file->store);
 }
@@ -536,8 +537,15 @@ int mne_files_commit_closed(MneStore *store)
 	return first;
 }
 
+static int require_whole(MneFile *file)
+{
+	MNE_WITH_LOCK(&file->lock);
+	return mne_file_require_whole(file);
+}
+
 int mne_file_sync(MneFile *file)
 {
+	MNE_TRY(require_whole(file));
 	MNE_TRY(mne_file_commit(file));
 	return mne_store_barrier(file->store);
 }

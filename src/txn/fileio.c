@@ -146,6 +146,7 @@ ssize_t mne_file_write(MneFile *file, uint64_t offset, const void *data, size_t 
 	MNE_TRY(mne_limit_admit_file(file, len));
 	MNE_WITH_LOCK(&file->lock);
 	mne_file_await_thaw(file);
+	MNE_TRY(mne_file_require_whole(file));
 	if (append)
 		offset = file->node.size;
 	if (offset > SIZE_MAX_FILE || len > SIZE_MAX_FILE - offset)
@@ -229,6 +230,7 @@ static int prepare_read(MneFile *file, uint64_t offset, uint8_t *buffer, size_t 
 	MNE_WITH_LOCK(&file->lock);
 	size_t have = 0;
 
+	MNE_TRY(mne_file_require_whole(file));
 	if (offset >= file->node.size) {
 		*io_len = 0;
 		return 0;
@@ -320,6 +322,7 @@ int mne_file_truncate(MneFile *file, uint64_t size)
 	MNE_TRY(mne_limit_admit_file(file, cut_by(file, size)));
 	MNE_WITH_LOCK(&file->lock);
 	mne_file_await_thaw(file);
+	MNE_TRY(mne_file_require_whole(file));
 	if (size == 0)
 		empty_it(file);
 	else if (size < file->node.size)
@@ -350,6 +353,7 @@ int mne_file_allocate(MneFile *file, int mode, uint64_t offset, uint64_t len)
 
 	MNE_WITH_LOCK(&file->lock);
 	mne_file_await_thaw(file);
+	MNE_TRY(mne_file_require_whole(file));
 	if (zeros)
 		MNE_TRY(punch(file, offset, len));
 	if (!keep)
@@ -418,6 +422,7 @@ int mne_file_seek(MneFile *file, uint64_t offset, int whence, uint64_t *out_offs
 	MNE_WITH_LOCK(&file->lock);
 	const uint64_t size = file->node.size;
 
+	MNE_TRY(mne_file_require_whole(file));
 	if (offset >= size)
 		return -ENXIO;
 	for (; got == 0 && at < size; span *= 2)

@@ -34,6 +34,7 @@ struct MneFile {
 	bool unlinked;
 	bool frozen; /* a transaction is being committed that changes it: writes wait */
 	MneCond thawed;
+	bool cut; /* its table was rolled back: ROLLED_BACK to all its handles */
 	bool left; /* out of the set: its last handle was closed */
 	bool dirty;
 	int64_t dirty_since; /* monotonic, µs */
@@ -50,6 +51,9 @@ struct MneFile {
 	uint64_t buffer_at; /* file offset of buffer */
 	GByteArray *buffer; /* NULL: empty */
 };
+
+/* ROLLED_BACK when it is cut.  Caller holds the lock. */
+int mne_file_require_whole(const MneFile *file) MNE_CHECKED;
 
 static inline MneSlice mne_file_name(const MneFile *file)
 {
@@ -70,6 +74,9 @@ int mne_file_flush_buffer(MneFile *file) MNE_CHECKED;
 int mne_file_commit(MneFile *file) MNE_CHECKED;
 /* The same as the whole of a commit that has begun.  Caller holds the lock. */
 int mne_file_commit_as(MneFile *file, MneCommit *commit) MNE_CHECKED;
+
+/* Big attributes of a file without an inode in the store go.  */
+void mne_file_forget_xattrs(MneFile *file);
 
 /* The last name is gone: it lives on as long as it is open.  Caller holds the lock. */
 void mne_file_mark_unlinked(MneFile *file, struct timespec now);

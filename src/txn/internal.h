@@ -10,6 +10,7 @@
 #include "record/volume.h"
 #include "txn/files.h"
 #include "txn/limit.h"
+#include "txn/served.h"
 #include "txn/space.h"
 #include "txn/store.h"
 #include "util/lock.h"
@@ -40,14 +41,18 @@ typedef struct {
 
 typedef struct {
 	MneLock lock;
-	MneCond came;
+	MneCond came, went;
 	GQueue queue; /* of MneNotice * */
+	bool in_hand; /* the last one taken may still be at work */
+	bool served; /* somebody takes them */
+	uint64_t put, done;
 } MneNotices;
 
 struct MneStore {
 	MneStoreOptions options;
 	MneVolume *volume;
-	MneLiveView live;
+	MneLiveView stored;
+	MneServedView live;
 	MneCkpts *ckpts;
 	MneLock gate; /* one commit at a time; see txn/commit.h */
 	MneKvBatch *batch; /* of the commit that holds the gate */
@@ -93,6 +98,9 @@ int mne_store_add_names(MneStore *store) MNE_CHECKED;
 /* txn/work.c */
 void mne_worker_start(MneStore *store);
 void mne_worker_stop(MneStore *store);
+
+/* txn/rollback.c: finish what was interrupted. */
+int mne_rollback_resume(MneStore *store) MNE_CHECKED;
 
 /* One bounded step each: 1 when something was done, 0 when nothing is left. */
 int mne_reclaim_step(MneStore *store) MNE_CHECKED;

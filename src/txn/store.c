@@ -84,6 +84,7 @@ static void store_free(MneStore *store)
 	g_clear_pointer(&store->txs, mne_txs_free);
 	g_clear_pointer(&store->files, mne_files_free);
 	mne_feed_free(store->feed);
+	mne_served_clear(&store->live);
 	g_clear_pointer(&store->ckpts, mne_ckpts_free);
 	g_clear_pointer(&store->batch, mne_kv_batch_free);
 	g_queue_clear_full(&store->notices.queue, g_free);
@@ -94,6 +95,7 @@ static void store_free(MneStore *store)
 	mne_cond_clear(&store->worker.wake);
 	mne_lock_clear(&store->notices.lock);
 	mne_cond_clear(&store->notices.came);
+	mne_cond_clear(&store->notices.went);
 	g_free(store);
 }
 
@@ -109,6 +111,7 @@ static MneStore *store_alloc(const MneStoreOptions *options, MneRank gate)
 	mne_cond_init(&store->worker.wake);
 	mne_lock_init(&store->notices.lock, MNE_RANK_QUEUE);
 	mne_cond_init(&store->notices.came);
+	mne_cond_init(&store->notices.went);
 	g_queue_init(&store->notices.queue);
 	store->batch = mne_kv_batch_new();
 	store->files = mne_files_new();
@@ -119,15 +122,17 @@ static MneStore *store_alloc(const MneStoreOptions *options, MneRank gate)
 
 static int load(MneStore *store)
 {
-	mne_live_view_init(&store->live, store->volume->kv, store->volume->blob);
+	mne_live_view_init(&store->stored, store->volume->kv, store->volume->blob);
+	mne_served_init(&store->live, &store->stored.base);
 	mne_space_init(&store->space, store->volume->path);
-	store->ckpts = mne_ckpts_new(store->volume->kv, &store->live.base);
+	store->ckpts = mne_ckpts_new(store->volume->kv, &store->stored.base);
 	MNE_TRY(mne_ckpts_load(store->ckpts));
 	MNE_TRY(mne_store_load_tally(store));
 	mne_limit_init(&store->limit, &store->options, store->volume->path);
 	mne_limit_refresh(store);
 	MNE_TRY(load_segments(store));
-	if (store->options.read_only)
+	MNE_TRY(mne_rollback_resume(store));
+	if (store->options.read_only || store->failed)
 		return 0;
 	MNE_TRY(mne_store_add_names(store));
 	return make_root(store);

@@ -127,8 +127,14 @@ int mne_store_statvfs(MneStore *store, struct statvfs *out) MNE_CHECKED;
 
 /* What changed behind the kernel's back: the notify thread takes these one by one. */
 typedef struct {
-	uint64_t rec; /* live record whose attributes changed */
+	uint64_t rec; /* live record whose attributes changed; 0: none */
+	bool bytes; /* and what it holds */
+	uint64_t
+		dir; /* what stands at name in this directory changed; 0: nothing does */
 	bool dropped; /* a checkpoint was, by nobody's request */
+	uint64_t now; /* record that stands there now; 0: none, or it did not move */
+	uint8_t name_len;
+	uint8_t name[255];
 } MneNotice;
 /* Events: see txn/feed.h.  A reader hears of the commits after since, or, where that is not
  * kept, of those from now on: *out_from is the seq after which it hears everything. */
@@ -140,7 +146,13 @@ void mne_store_tell(MneStore *store, const char *event, const char *members);
 void mne_store_end_events(MneStore *store);
 
 /* Waits up to milliseconds; false: none came. */
-/* A notice with rec 0 says nothing: it wakes who waits. */
+/* From now on somebody takes notices; or no longer. */
+void mne_store_serve_notices(MneStore *store, bool on);
+/* Many of them: waits while too many wait to be taken.  No lock may be held. */
+void mne_store_notify_patiently(MneStore *store, const MneNotice *notice);
+/* Waits until all that were given have been seen to. */
+void mne_store_await_notices(MneStore *store);
+/* A notice of nothing wakes who waits. */
 void mne_store_wake_notices(MneStore *store);
 bool mne_store_next_notice(MneStore *store, unsigned milliseconds, MneNotice *out);
 

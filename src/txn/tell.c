@@ -92,7 +92,7 @@ int mne_tell_note(MneStore *store, MneTelling **io_telling, MneSlice key,
 	if (change->was || change->is) { /* again, in the same commit */
 		g_clear_pointer(&change->is, g_bytes_unref);
 	} else {
-		err = mne_view_get(&store->live.base, key, &change->was);
+		err = mne_view_get(&store->stored.base, key, &change->was);
 		if (err < 0 && err != -ENOENT)
 			return err;
 	}

@@ -8,6 +8,8 @@
 
 #include "txn/internal.h"
 
+#define NOTICES_MOST 4096u
+
 void mne_store_wake(MneStore *store)
 {
 	MNE_WITH_LOCK(&store->worker.lock);
@@ -15,25 +17,59 @@ void mne_store_wake(MneStore *store)
 	mne_cond_signal(&store->worker.wake);
 }
 
-static void push_notice(MneStore *store, uint64_t rec, bool dropped)
+/* Caller holds the lock. */
+static void put_notice(MneNotices *notices, const MneNotice *notice)
 {
-	MneNotice *notice = g_new0(MneNotice, 1);
-
-	notice->rec = rec;
-	notice->dropped = dropped;
-	MNE_WITH_LOCK(&store->notices.lock);
-	g_queue_push_tail(&store->notices.queue, notice);
-	mne_cond_signal(&store->notices.came);
+	g_queue_push_tail(&notices->queue, g_memdup2(notice, sizeof(*notice)));
+	notices->put++;
+	mne_cond_signal(&notices->came);
 }
 
 void mne_store_notify(MneStore *store, uint64_t rec)
 {
-	push_notice(store, rec, false);
+	MneNotice notice = { .rec = rec };
+
+	MNE_WITH_LOCK(&store->notices.lock);
+	put_notice(&store->notices, &notice);
+}
+
+void mne_store_notify_patiently(MneStore *store, const MneNotice *notice)
+{
+	MneNotices *notices = &store->notices;
+
+	mne_lock_assert_none_held();
+	MNE_WITH_LOCK(&notices->lock);
+	while (notices->served && g_queue_get_length(&notices->queue) >= NOTICES_MOST)
+		mne_cond_wait(&notices->went, &notices->lock);
+	if (notices->served)
+		put_notice(notices, notice);
+}
+
+void mne_store_await_notices(MneStore *store)
+{
+	MneNotices *notices = &store->notices;
+	uint64_t all;
+
+	mne_lock_assert_none_held();
+	MNE_WITH_LOCK(&notices->lock);
+	all = notices->put;
+	while (notices->served && notices->done < all)
+		mne_cond_wait(&notices->went, &notices->lock);
+}
+
+void mne_store_serve_notices(MneStore *store, bool on)
+{
+	MNE_WITH_LOCK(&store->notices.lock);
+	store->notices.served = on;
+	mne_cond_broadcast(&store->notices.went);
 }
 
 void mne_store_notify_dropped(MneStore *store)
 {
-	push_notice(store, 0, true);
+	MneNotice notice = { .dropped = true };
+
+	MNE_WITH_LOCK(&store->notices.lock);
+	put_notice(&store->notices, &notice);
 }
 
 void mne_store_wake_notices(MneStore *store)
@@ -45,13 +81,18 @@ bool mne_store_next_notice(MneStore *store, unsigned milliseconds, MneNotice *ou
 {
 	g_autofree MneNotice *notice = NULL;
 
-	MNE_WITH_LOCK(&store->notices.lock);
-	if (g_queue_is_empty(&store->notices.queue))
-		(void)mne_cond_wait_ms(&store->notices.came, &store->notices.lock,
-				       milliseconds);
-	notice = g_queue_pop_head(&store->notices.queue);
+	MneNotices *notices = &store->notices;
+
+	MNE_WITH_LOCK(&notices->lock);
+	notices->done += notices->in_hand;
+	notices->in_hand = false;
+	mne_cond_broadcast(&notices->went);
+	if (g_queue_is_empty(&notices->queue))
+		(void)mne_cond_wait_ms(&notices->came, &notices->lock, milliseconds);
+	notice = g_queue_pop_head(&notices->queue);
 	if (!notice)
 		return false;
+	notices->in_hand = true;
 	*out = *notice;
 	return true;
 }
