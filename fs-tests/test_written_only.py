@@ -143,18 +143,3 @@ def test_setuid_is_gone_when_the_write_of_somebody_else_returns(open_fs):
         as_nobody(table, work)
     finally:
         os.waitpid(child, 0)
-
-
-@pytest.mark.root
-def test_access_on_roots_own_mount_knows_what_can_be_executed(fs):
-    path = fs.table / "x"
-    path.write_text("#!/bin/sh\n")
-    path.chmod(0o000)
-    assert os.access(path, os.R_OK | os.W_OK)
-    assert not os.access(path, os.X_OK)
-    for mode in (0o100, 0o010, 0o001):
-        path.chmod(mode)
-        assert os.access(path, os.X_OK)
-    fs.table.chmod(0o000)
-    assert os.access(fs.table, os.R_OK | os.W_OK | os.X_OK)
-    assert os.listdir(fs.table) == ["x"]

@@ -47,7 +47,6 @@ static MneFuseOptions fuse_options(const MneMountOptions *asked)
 		.debug = asked->debug,
 		.read_only = asked->read_only,
 		.allow_other = asked->allow_other,
-		.default_permissions = asked->default_permissions,
 		.automatic = asked->automatic,
 		.no_cplinks = asked->no_cplinks,
 		.no_uring = asked->no_uring,

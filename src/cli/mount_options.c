@@ -61,13 +61,6 @@ static bool set_debug(MneMountOptions *options, const char *value)
 	return true;
 }
 
-static bool set_default_permissions(MneMountOptions *options, const char *value)
-{
-	(void)value;
-	options->default_permissions = true;
-	return true;
-}
-
 static bool set_ctl(MneMountOptions *options, const char *value)
 {
 	static const char *const names[] = { "hidden", "visible", "off", NULL };
@@ -207,7 +200,7 @@ static const Row rows[] = {
 	{ "hook_timeout", "seconds", set_hook_timeout },
 	{ "allow_other", NULL, set_allow_other },
 	{ "debug", NULL, set_debug },
-	{ "default_permissions", NULL, set_default_permissions },
+	{ "default_permissions", NULL, ignore }, /* always on */
 	{ "async", NULL, ignore },
 };
 

@@ -13,8 +13,7 @@
 typedef enum { MNE_SHOW_HIDDEN, MNE_SHOW_VISIBLE, MNE_SHOW_OFF } MneShow;
 
 typedef struct {
-	bool read_only, create, allow_other, default_permissions;
-	bool no_cplinks, no_uring, debug;
+	bool read_only, create, allow_other, no_cplinks, no_uring, debug;
 	MneShow ctl;
 	int sync_seconds; /* as MneStoreOptions has it */
 	unsigned commit_seconds;

@@ -3,7 +3,7 @@
  * fuse/ops.h - the request handlers: each decodes, calls one function of ns/, and answers
  *
  * What is not here the kernel does itself, or answers as not supported: locks, flush,
- * ioctl, poll, bmap, copy_file_range (it copies through read and write).
+ * access, ioctl, poll, bmap, copy_file_range (it copies through read and write).
  */
 #pragma once
 
@@ -56,7 +56,6 @@ void mne_op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync,
 void mne_op_statfs(fuse_req_t req, fuse_ino_t ino);
 
 /* fuse/ops_attr.c */
-void mne_op_access(fuse_req_t req, fuse_ino_t ino, int mask);
 void mne_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info);
 void mne_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		    struct fuse_file_info *info);

@@ -9,8 +9,6 @@
 #include "fuse/ops.h"
 #include "fuse/reply.h"
 
-#include <unistd.h>
-
 void mne_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 {
 	MneMount *mount = mne_mount_of(req);
@@ -22,23 +20,6 @@ void mne_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 		mne_reply_err(req, "getattr", ino, err);
 	else
 		mne_reply_attr(req, &found);
-}
-
-/* Asked only on a mount that nobody but root may use, see fuse/session.c: for him all is
- * allowed but to execute what nobody may.  (A process of his with another fsuid is none.) */
-void mne_op_access(fuse_req_t req, fuse_ino_t ino, int mask)
-{
-	const mode_t any_x = S_IXUSR | S_IXGRP | S_IXOTH;
-	MneMount *mount = mne_mount_of(req);
-	MneFound found;
-	int err = mne_ns_stat(mount->ns, mne_mount_inode(mount, ino), &found);
-
-	if (err == 0 && fuse_req_ctx(req)->uid != 0)
-		err = -EACCES;
-	if (err == 0 && (mask & X_OK) && S_ISREG(found.attr.st_mode) &&
-	    !(found.attr.st_mode & any_x))
-		err = -EACCES;
-	mne_reply_status(req, "access", ino, err);
 }
 
 static MneAttrChange change_of(const struct stat *attr, int to_set)

@@ -64,7 +64,6 @@ const struct fuse_lowlevel_ops *mne_ops(void)
 		.lookup = mne_op_lookup,
 		.forget = mne_op_forget,
 		.forget_multi = mne_op_forget_multi,
-		.access = mne_op_access,
 		.getattr = mne_op_getattr,
 		.setattr = mne_op_setattr,
 		.readlink = mne_op_readlink,
@@ -104,13 +103,6 @@ static void add_option(struct fuse_args *args, const char *option)
 	fuse_opt_add_arg(args, option);
 }
 
-/* Where only root gets in nobody is to be kept out, and the kernel need not ask for the
- * attributes of a directory after each change in it. */
-static bool needs_permissions(const MneFuseOptions *options)
-{
-	return options->default_permissions || options->allow_other || geteuid() != 0;
-}
-
 static struct fuse_session *new_session(const MneFuseOptions *options,
 					const char *store, MneMount *mount)
 {
@@ -123,9 +115,9 @@ static struct fuse_session *new_session(const MneFuseOptions *options,
 	fuse_opt_add_opt_escaped(&escaped, source);
 	add_option(&args, escaped);
 	free(escaped); /* libfuse allocated it */
-	add_option(&args, "subtype=mnefs");
-	if (needs_permissions(options))
-		add_option(&args, "default_permissions");
+	/* That the kernel asks for the attributes of a directory on the way through it is
+	 * also what makes a dropped checkpoint answer ESTALE there, not ENOENT. */
+	add_option(&args, "subtype=mnefs,default_permissions");
 	if (options->read_only)
 		add_option(&args, "ro");
 	if (options->allow_other)

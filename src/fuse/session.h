@@ -18,7 +18,6 @@ typedef struct {
 	bool debug; /* log every request; implies verbose messages */
 	bool read_only;
 	bool allow_other;
-	bool default_permissions; /* the kernel checks them even where only root gets in */
 	bool no_uring; /* requests come through /dev/fuse even where io_uring is to be had */
 	bool no_cplinks; /* st_nlink in checkpoints is 1 */
 	MneAutoRules automatic; /* checkpoints that come by themselves */
