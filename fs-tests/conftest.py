@@ -65,6 +65,13 @@ def pytest_addoption(parser):
         "--rot", type=int, default=1, help="times as many damaged stores of every kind"
     )
     group.addoption(
+        "--open-files", type=int, default=20_000, help="how many are opened at once"
+    )
+    group.addoption(
+        "--full-disk", type=float, default=6, help="seconds of load on a full disk"
+    )
+    group.addoption("--soak", type=float, default=12, help="seconds of mixed load")
+    group.addoption(
         "--power-cut", type=int, help="of these, try only the one of this number"
     )
 

@@ -10,6 +10,7 @@
 
 import os
 import shutil
+import time
 
 import pytest
 
@@ -102,12 +103,24 @@ def base(mount, store, tmp_path):
     return base, states
 
 
+def wait_for_closes(m):
+    """The kernel tells of a close after close(2) has returned, and then it is committed:
+    after that the order of commits is that of the steps.  One that fails stays open."""
+    deadline = time.monotonic() + 2
+    while time.monotonic() < deadline:
+        status = (m.path / ".mnefs/status").read_text().splitlines()
+        if "open_files 0" in status:
+            return
+        time.sleep(0.001)
+
+
 def run_steps(m):
     """How many steps went well, and how many of them last."""
     done = lasting = 0
     for is_durable, _, step in STEPS:
         try:
             step(m)
+            wait_for_closes(m)
         except OSError:
             break
         done += 1

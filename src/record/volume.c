@@ -92,13 +92,14 @@ static void put_super(MneKvBatch *batch, const Super *super)
 	mne_kv_batch_put(batch, mne_key_slice(&key), mne_slice_of(value));
 }
 
-static bool directory_is_empty(const char *path)
+/* Is nothing in the directory but these, and lost+found? */
+static bool directory_has_only(const char *path, const char *const *names)
 {
 	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
 	const char *name;
 
 	while (dir && (name = g_dir_read_name(dir)))
-		if (strcmp(name, "lost+found") != 0)
+		if (strcmp(name, "lost+found") != 0 && !g_strv_contains(names, name))
 			return false;
 	return true;
 }
@@ -120,15 +121,18 @@ static bool has(const char *path, const char *name)
 
 static Place place_of(const char *path)
 {
+	static const char *const none[] = { NULL };
+	static const char *const made[] = { "LOCK", "blob", "kv", NULL };
+
 	if (!g_file_test(path, G_FILE_TEST_EXISTS))
 		return PLACE_ABSENT;
 	if (!g_file_test(path, G_FILE_TEST_IS_DIR))
 		return PLACE_FOREIGN;
 	if (has(path, "MNEFS"))
 		return PLACE_STORE;
-	if (has(path, "LOCK") && has(path, "kv"))
+	if (has(path, "LOCK") && (has(path, "kv") || directory_has_only(path, made)))
 		return PLACE_HALF;
-	return directory_is_empty(path) ? PLACE_EMPTY : PLACE_FOREIGN;
+	return directory_has_only(path, none) ? PLACE_EMPTY : PLACE_FOREIGN;
 }
 
 static int sync_dir(const char *path)
@@ -167,8 +171,10 @@ static int write_marker(const char *path)
 						MNE_FORMAT_VERSION);
 	g_autoptr(GError) error = NULL;
 
-	if (!g_file_set_contents_full(file, text, -1, G_FILE_SET_CONTENTS_DURABLE, 0600,
-				      &error))
+	if (!g_file_set_contents_full(file, text, -1,
+				      G_FILE_SET_CONTENTS_CONSISTENT |
+					      G_FILE_SET_CONTENTS_DURABLE,
+				      0600, &error))
 		return mne_throw(STORE_READONLY, "%s", error->message);
 	return sync_dir(path);
 }

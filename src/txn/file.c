@@ -26,7 +26,7 @@ static void file_free(MneFile *file)
 	mne_node_clear(&file->node);
 	g_clear_pointer(&file->name, g_bytes_unref);
 	g_clear_pointer(&file->small, g_byte_array_unref);
-	g_clear_pointer(&file->buffer, g_byte_array_unref);
+	mne_file_drop_buffer(file);
 	g_clear_pointer(&file->pending, mne_extents_free);
 	mne_cond_clear(&file->thawed);
 	mne_lock_clear(&file->lock);
@@ -292,7 +292,7 @@ static void committed(MneFile *file)
 	file->old_data = 0;
 	file->committed_mtime = file->node.mtime;
 	g_clear_pointer(&file->pending, mne_extents_free);
-	g_clear_pointer(&file->buffer, g_byte_array_unref);
+	mne_file_drop_buffer(file);
 }
 
 int mne_file_commit_as(MneFile *file, MneCommit *commit)

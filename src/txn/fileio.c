@@ -59,14 +59,39 @@ static int append_frames(MneFile *file, uint64_t offset, const uint8_t *bytes,
 	return 0;
 }
 
-int mne_file_flush_buffer(MneFile *file)
+static void buffer_resize(MneFile *file, size_t len)
 {
-	mne_lock_assert_held(&file->lock);
+	_Atomic uint64_t *all = &file->store->files->buffered;
+
+	atomic_fetch_add(all, len);
+	atomic_fetch_sub(all, file->buffer->len);
+	g_byte_array_set_size(file->buffer, (guint)len);
+}
+
+void mne_file_drop_buffer(MneFile *file)
+{
+	if (!file->buffer)
+		return;
+	buffer_resize(file, 0);
+	g_clear_pointer(&file->buffer, g_byte_array_unref);
+}
+
+/* The buffer's memory stays, for what comes next. */
+static int empty_buffer(MneFile *file)
+{
 	if (!file->buffer || file->buffer->len == 0)
 		return 0;
 	MNE_TRY(append_frames(file, file->buffer_at, file->buffer->data,
 			      file->buffer->len));
-	g_byte_array_set_size(file->buffer, 0);
+	buffer_resize(file, 0);
+	return 0;
+}
+
+int mne_file_flush_buffer(MneFile *file)
+{
+	mne_lock_assert_held(&file->lock);
+	MNE_TRY(empty_buffer(file));
+	mne_file_drop_buffer(file);
 	return 0;
 }
 
@@ -78,12 +103,20 @@ static bool joins_buffer(const MneFile *file, uint64_t offset, size_t len)
 	       offset + len - file->buffer_at <= MNE_FILE_BUFFER_MAX;
 }
 
+/* So many files are being written that what they gather must not grow. */
+static bool has_no_room(const MneFile *file)
+{
+	return file->store->files->buffered >= MNE_FILES_BUFFER_MAX;
+}
+
 /* A full buffer is flushed when the next bytes come: so what fails has taken nothing in. */
 static int buffer_put(MneFile *file, uint64_t offset, const uint8_t *bytes, size_t len)
 {
-	if (!joins_buffer(file, offset, len)) {
-		MNE_TRY(mne_file_flush_buffer(file));
-		if (len >= MNE_FILE_BUFFER_MAX / 4)
+	bool full = has_no_room(file);
+
+	if (full || !joins_buffer(file, offset, len)) {
+		MNE_TRY(empty_buffer(file));
+		if (full || len >= MNE_FILE_BUFFER_MAX / 4)
 			return append_frames(file, offset, bytes, len);
 		if (!file->buffer)
 			file->buffer = g_byte_array_new();
@@ -93,7 +126,7 @@ static int buffer_put(MneFile *file, uint64_t offset, const uint8_t *bytes, size
 	size_t at = (size_t)(offset - file->buffer_at);
 
 	if (at + len > file->buffer->len)
-		g_byte_array_set_size(file->buffer, (guint)(at + len));
+		buffer_resize(file, at + len);
 	memcpy(file->buffer->data + at, bytes, len);
 	return 0;
 }
@@ -279,7 +312,7 @@ static void empty_it(MneFile *file)
 	file->fresh = true;
 	g_clear_pointer(&file->small, g_byte_array_unref);
 	g_clear_pointer(&file->pending, mne_extents_free);
-	g_clear_pointer(&file->buffer, g_byte_array_unref);
+	mne_file_drop_buffer(file);
 }
 
 static int punch(MneFile *file, uint64_t offset, uint64_t len)

@@ -23,11 +23,13 @@ typedef struct MneFiles {
 	GHashTable *held; /* data ids of unlinked open files: not to be reaped yet */
 	_Atomic unsigned open; /* size of by_rec */
 	_Atomic unsigned pending; /* size of names */
+	_Atomic uint64_t buffered; /* bytes in the buffers of all */
 	_Atomic bool
 		stuck; /* the commit of some closed file failed: it is tried again */
 } MneFiles;
 
 MneFiles *mne_files_new(void);
+/* Files that are left go with it; their store must still point to it. */
 void mne_files_free(MneFiles *files);
 
 MneFile *mne_file_ref(MneFile *file);

@@ -18,6 +18,8 @@
 #include "txn/files.h"
 
 #define MNE_FILE_BUFFER_MAX (1u * 1024 * 1024)
+#define MNE_FILES_BUFFER_MAX \
+	(64u * 1024 * 1024) /* of all files, but for one write each */
 
 struct MneFile {
 	MneRef ref;
@@ -69,6 +71,8 @@ void mne_file_touch(MneFile *file);
 void mne_file_dirty(MneFile *file);
 /* Append the buffer to the blobs as pending extents. */
 int mne_file_flush_buffer(MneFile *file) MNE_CHECKED;
+/* Forget what is in it. */
+void mne_file_drop_buffer(MneFile *file);
 
 /* Commit what is uncommitted; nothing to do is success. */
 int mne_file_commit(MneFile *file) MNE_CHECKED;

@@ -82,7 +82,7 @@ static int load_segments(MneStore *store)
 static void store_free(MneStore *store)
 {
 	g_clear_pointer(&store->txs, mne_txs_free);
-	g_clear_pointer(&store->files, mne_files_free);
+	mne_files_free(store->files);
 	mne_feed_free(store->feed);
 	mne_served_clear(&store->live);
 	g_clear_pointer(&store->ckpts, mne_ckpts_free);
