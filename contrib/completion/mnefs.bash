@@ -18,11 +18,11 @@ _mnefs_tables() {
 _mnefs() {
 	local cur=$2 prev=$3 verb='' sub='' i
 	local -a at=()
-	local commands='mount umount init status df checkpoint ck hook rollback watch check version help'
+	local commands='mount umount init status df checkpoint ck hold at rsync hook rollback watch check version help'
 	local globals='-C --at --json -q --quiet -v --verbose --no-color -h --help -V --version
 		--list-commands'
 	local mount='ro rw create ctl=hidden ctl=visible ctl=off sync= sync=commit sync=off commit=
-		cplinks=on cplinks=off hooks= hook_timeout= history= full=fail full=drop auto=hourly: auto=daily: auto=weekly: auto=monthly: io_uring=on io_uring=off allow_other debug noexec nosuid nodev noatime nodiratime'
+		cp= cplinks=on cplinks=off hooks= hook_timeout= history= full=fail full=drop auto=hourly: auto=daily: auto=weekly: auto=monthly: io_uring=on io_uring=off allow_other debug noexec nosuid nodev noatime nodiratime'
 
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
@@ -53,7 +53,7 @@ _mnefs() {
 		compopt -o nospace
 		return
 		;;
-	-t | --table)
+	-t | --table | --min | --max)
 		mapfile -t COMPREPLY < <(compgen -W "$(_mnefs_tables "${at[@]}")" -- "$cur")
 		return
 		;;
@@ -63,15 +63,18 @@ _mnefs() {
 	'') words="$commands $globals -o --options -f --foreground -d --debug -s --single" ;;
 	checkpoint | ck)
 		case $sub in
-		create) words="-t --table $globals" ;;
-		drop) words="-n --dry-run $globals $(_mnefs_checkpoints "${at[@]}")" ;;
-		show | rename) words="$globals $(_mnefs_checkpoints "${at[@]}")" ;;
+		create)
+			words="-t --table --pin --note --expires --min --max --ram-overrides-dump
+				--allow-remote $globals"
+			;;
+		drop) words="-n --dry-run -f --force $globals $(_mnefs_checkpoints "${at[@]}")" ;;
+		show | rename | pin | unpin | verify) words="$globals $(_mnefs_checkpoints "${at[@]}")" ;;
 		list) words=$globals ;;
 		prune)
 			words="--keep-last --keep-hourly --keep-daily --keep-weekly --keep-monthly
 				--keep-yearly -n --dry-run $globals"
 			;;
-		*) words='create list show drop prune rename' ;;
+		*) words='create list show drop pin unpin prune rename verify' ;;
 		esac
 		;;
 	hook)
@@ -82,6 +85,8 @@ _mnefs() {
 		;;
 	rollback) words="-t --table -n --dry-run $globals $(_mnefs_checkpoints "${at[@]}")" ;;
 	check) words="--repair --fast $globals" ;;
+	hold | at) words="$globals -- @latest @yesterday $(_mnefs_checkpoints "${at[@]}")" ;;
+	rsync) words="-j --jobs --since --verify $globals -- $(_mnefs_checkpoints "${at[@]}")" ;;
 	watch) words="--since --detailed $globals" ;;
 	help) words="$commands paths errors recipes" ;;
 	init | umount | status | df | version) words=$globals ;;
