@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from harness import MountFailed, fsync_path, tree
+from harness import loop_disk, tree
 
 BIG = bytes(range(251)) * 4000
 
@@ -158,6 +158,84 @@ def test_a_rollback_can_be_rolled_back(m, check):
     assert whole(m.table) == then
     m.unmount()
     check()
+
+
+def test_what_was_reaped_and_swept_comes_back(m, check):
+    """Bytes of what was deleted are with the checkpoint alone, and have moved."""
+    m.table.mkdir()
+    fill(m.table)
+    for n in range(20):
+        put(m.table / f"filler-{n}", os.urandom(500_000))
+    m.checkpoint("c")
+    then = whole(m.table)
+    change(m.table)
+    for n in range(20):
+        os.unlink(m.table / f"filler-{n}")
+    m.checkpoint("between")
+    shutil.rmtree(m.table / "elsewhere")
+    for line in ("sync", "reclaim"):
+        (m.path / ".mnefs/ctl").write_text(line + "\n")
+    before = rollback(m, "c")
+    assert whole(m.table) == then
+    m.drop("between")
+    m.drop("c")
+    (m.path / ".mnefs/ctl").write_text("reclaim\n")
+    assert whole(m.table) == then
+    rollback(m, before)
+    assert not (m.table / "elsewhere").exists()
+    m.unmount()
+    check()
+
+
+def test_the_newest_checkpoint_of_a_time_is_found(m):
+    m.table.mkdir()
+    put(m.table / "f", b"then")
+    m.checkpoint("c")
+    put(m.table / "f", b"now")
+    rollback(m, "@latest")
+    assert (m.table / "f").read_bytes() == b"then"
+
+
+def test_who_may_not_write_may_not_roll_back(mount):
+    with mount() as m:
+        m.table.mkdir()
+        put(m.table / "f", b"then")
+        m.checkpoint("c")
+        put(m.table / "f", b"now")
+        assert os.stat(m.path / ".mnefs/rollback").st_mode & 0o777 == 0o600
+    with mount("ro", create=False) as m:
+        with pytest.raises(OSError) as error:
+            rollback(m, "c")
+        assert error.value.errno == errno.EROFS
+        assert (m.table / "f").read_bytes() == b"now"
+
+
+@pytest.mark.root
+def test_without_room_nothing_is_rolled_back(make_mount, tmp_path):
+    with loop_disk(64, tmp_path / "disk") as disk:
+        store = disk / "store"
+        with make_mount(store, tmp_path / "mnt", "create") as m:
+            m.expect_log("(?i)space|full|ENOSPC")
+            m.table.mkdir()
+            for n in range(1000):
+                put(m.table / f"{n}", b"then" * 1000)
+            m.checkpoint("c")
+            for n in range(1000):
+                os.unlink(m.table / f"{n}")
+            with pytest.raises(OSError):
+                for n in range(1000):
+                    put(m.table / f"filler-{n}", os.urandom(2 << 20))
+            names = os.listdir(m.table)
+            with pytest.raises(OSError) as error:
+                rollback(m, "c")
+            assert error.value.errno == errno.ENOSPC
+            assert os.listdir(m.table) == names
+            assert os.listdir(m.checkpoints) == ["c"]
+            for name in names:
+                os.unlink(m.table / name)
+            (m.path / ".mnefs/ctl").write_text("reclaim\n")
+            rollback(m, "c")
+            assert tree(m.table) == tree(m.checkpoints / "c/t")
 
 
 def test_the_kernel_forgets_what_it_knew(m):

@@ -11,6 +11,7 @@
 #include "config.h"
 
 #include "ns/ctl.h"
+#include "ns/moment.h"
 
 static void answer_of(const MneRollbackResult *result, GString *answer)
 {
@@ -40,12 +41,27 @@ static int carry_out(MneNs *ns, const char *verb, const MneRollbackSpec *spec,
 	return 0;
 }
 
+/* Of "@yesterday", the checkpoint it leads to by now. */
+static int name_of(MneNs *ns, const char *word, char **out_name)
+{
+	g_autoptr(MneCkpt) ckpt = NULL;
+
+	if (!mne_moment_is(mne_slice_str(word))) {
+		*out_name = g_strdup(word);
+		return 0;
+	}
+	MNE_TRY(mne_ns_find_ckpt(ns, mne_slice_str(word), &ckpt));
+	*out_name = mne_ckpt_name(ckpt);
+	return 0;
+}
+
 static int run_line(MneNs *ns, const char *const *args, const char *line,
 		    GString *answer)
 {
 	g_autoptr(GPtrArray) tables = g_ptr_array_new();
 	g_auto(GStrv) words = g_strsplit(line, "\t", -1);
 	MneRollbackSpec spec = { .tables = tables };
+	g_autofree char *name = NULL;
 	struct stat maker;
 
 	(void)args;
@@ -53,7 +69,8 @@ static int run_line(MneNs *ns, const char *const *args, const char *line,
 		return mne_throw(BAD_CTL,
 				 "usage: run|preview, NAME, tables, each after "
 				 "a tab");
-	spec.name = mne_slice_str(words[1]);
+	MNE_TRY(name_of(ns, words[1], &name));
+	spec.name = mne_slice_str(name);
 	MNE_TRY(mne_ctl_stat(ns, MNE_CTL_ROOT, &maker)); /* who owns it may write */
 	spec.uid = maker.st_uid;
 	spec.gid = maker.st_gid;
