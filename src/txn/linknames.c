@@ -57,11 +57,11 @@ static int add_names_of(MneStore *store, MneTag of)
 			continue; /* a check has more to say about it */
 		if (mne_kv_batch_count(batch) < BATCH_KEYS)
 			continue;
-		MNE_TRY(mne_kv_apply(store->volume->kv, batch));
+		MNE_TRY(mne_volume_apply(store->volume, batch));
 		mne_kv_batch_clear(batch);
 	}
 	MNE_TRY(mne_kv_iter_status(iter));
-	return mne_kv_apply(store->volume->kv, batch);
+	return mne_volume_apply(store->volume, batch);
 }
 
 int mne_store_add_names(MneStore *store)

@@ -156,7 +156,7 @@ static int count_all(MneStore *store)
 			      batch);
 	mne_tally_put_mark(seq, batch);
 	if (!store->options.read_only)
-		MNE_TRY(mne_kv_apply(store->volume->kv, batch));
+		MNE_TRY(mne_volume_apply(store->volume, batch));
 	for (guint i = 0; i < cells->len; i++)
 		mne_tally_add(tally, &g_array_index(cells, MneTallyCell, i));
 	return 0;
