@@ -18,7 +18,7 @@ _mnefs_tables() {
 _mnefs() {
 	local cur=$2 prev=$3 verb='' sub='' i
 	local -a at=()
-	local commands='mount umount init status df checkpoint ck hold at rsync hook rollback watch check version help'
+	local commands='mount umount init status df checkpoint ck hold at rsync hook rollback counter watch check version help'
 	local globals='-C --at --json -q --quiet -v --verbose --no-color -h --help -V --version
 		--list-commands'
 	local mount='ro rw create ctl=hidden ctl=visible ctl=off sync= sync=commit sync=off commit=
@@ -87,6 +87,7 @@ _mnefs() {
 	check) words="--repair --fast $globals" ;;
 	hold | at) words="$globals -- @latest @yesterday $(_mnefs_checkpoints "${at[@]}")" ;;
 	rsync) words="-j --jobs --since --verify $globals -- $(_mnefs_checkpoints "${at[@]}")" ;;
+	counter) words="--signed $globals" ;;
 	watch) words="--since --detailed $globals" ;;
 	help) words="$commands paths errors recipes" ;;
 	init | umount | status | df | version) words=$globals ;;

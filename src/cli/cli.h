@@ -92,6 +92,7 @@ MneExit mne_cmd_ckpt_list(MneCli *cli);
 MneExit mne_cmd_ckpt_show(MneCli *cli);
 MneExit mne_cmd_ckpt_drop(MneCli *cli);
 MneExit mne_cmd_ckpt_rename(MneCli *cli);
+MneExit mne_cmd_counter(MneCli *cli);
 MneExit mne_cmd_watch(MneCli *cli);
 MneExit mne_cmd_ckpt_prune(MneCli *cli);
 MneExit mne_cmd_ckpt_pin(MneCli *cli);

@@ -87,6 +87,11 @@ static const MneOption drop_options[] = {
 	NO_MORE,
 };
 
+static const MneOption counter_options[] = {
+	{ "signed", 0, NULL, "it may become negative; else it stops at 0" },
+	NO_MORE,
+};
+
 static const MneOption watch_options[] = {
 	{ "since", 0, "SEQ", "from the commit after that on" },
 	{ "detailed", 0, NULL, "with the versions before and after" },
@@ -140,6 +145,9 @@ static const MneCommand commands[] = {
 	  mne_cmd_ckpt_drop },
 	{ "checkpoint rename", "OLD NEW", 2, 2, "Give a checkpoint another name",
 	  no_options, mne_cmd_ckpt_rename },
+	{ "counter", "TABLE/RECORD [+N|-N]", 1, 2,
+	  "Add to a record that is a number, as one step, and show it", counter_options,
+	  mne_cmd_counter },
 	{ "watch", "[TABLE...]", 0, MANY, "Show what happens, as it happens",
 	  watch_options, mne_cmd_watch },
 	{ "checkpoint prune", "", 0, 0,

@@ -14,11 +14,19 @@
 #define DOMAIN    2u /* of hidden inode numbers: this kind */
 #define STARS_MAX 3u
 
-/* clang-format off: one on each line */
+/* One on each line: several people add to it. */
+/* clang-format off */
 static const MneCtlKind *const parts[] = {
-	mne_ctl_basics,   mne_ctl_checkpoints, mne_ctl_ckpt_traits,
-	mne_ctl_commands, mne_ctl_events,      mne_ctl_hold,
-	mne_ctl_proof,    mne_ctl_hooks,       mne_ctl_rollback,
+	mne_ctl_basics,
+	mne_ctl_checkpoints,
+	mne_ctl_ckpt_traits,
+	mne_ctl_commands,
+	mne_ctl_counter,
+	mne_ctl_events,
+	mne_ctl_hold,
+	mne_ctl_hooks,
+	mne_ctl_proof,
+	mne_ctl_rollback,
 };
 /* clang-format on */
 

@@ -99,6 +99,7 @@ extern const MneCtlKind
 extern const MneCtlKind mne_ctl_hooks[]; /* ns/ctl_hooks.c */
 extern const MneCtlKind mne_ctl_rollback[]; /* ns/ctl_rollback.c */
 extern const MneCtlKind mne_ctl_commands[]; /* ns/ctl_commands.c: the file `ctl` */
+extern const MneCtlKind mne_ctl_counter[]; /* ns/ctl_counter.c */
 extern const MneCtlKind mne_ctl_events[]; /* ns/ctl_events.c */
 extern const MneCtlKind mne_ctl_ckpt_traits[]; /* ns/ctl_ckpt_traits.c */
 extern const MneCtlKind mne_ctl_proof[]; /* ns/ctl_proof.c: sha256sums, verify */

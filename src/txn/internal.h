@@ -57,6 +57,7 @@ struct MneStore {
 	MneLock gate; /* one commit at a time; see txn/commit.h */
 	MneKvBatch *batch; /* of the commit that holds the gate */
 	MneFiles *files;
+	MneLock counters; /* one step at a time */
 	MneSpace space;
 	MneLimit limit;
 	MneBarrier barrier;

@@ -89,6 +89,7 @@ static void store_free(MneStore *store)
 	g_clear_pointer(&store->batch, mne_kv_batch_free);
 	g_queue_clear_full(&store->notices.queue, g_free);
 	mne_lock_clear(&store->gate);
+	mne_lock_clear(&store->counters);
 	mne_lock_clear(&store->barrier.lock);
 	mne_cond_clear(&store->barrier.done);
 	mne_lock_clear(&store->worker.lock);
@@ -105,6 +106,7 @@ static MneStore *store_alloc(const MneStoreOptions *options, MneRank gate)
 
 	store->options = *options;
 	mne_lock_init(&store->gate, gate);
+	mne_lock_init(&store->counters, MNE_RANK_COUNTERS);
 	mne_lock_init(&store->barrier.lock, MNE_RANK_BARRIER);
 	mne_cond_init(&store->barrier.done);
 	mne_lock_init(&store->worker.lock, MNE_RANK_QUEUE);
