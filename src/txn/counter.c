@@ -112,8 +112,8 @@ static int add_locked(MneStore *store, const MneSpot *spot, const MneMake *make,
 		memcpy(out_notice->name, spot->name.data, spot->name.len);
 	}
 	err = step_file(file, is_new, step, out_value);
-	if (is_new && err < 0)
-		(void)mne_unlink(store, spot, &gone);
+	if (is_new && err < 0 && mne_unlink(store, spot, &gone) < 0)
+		g_warning("a counter that could not be made stays, empty");
 	closed = mne_file_close(file, true);
 	return err < 0 ? err : closed;
 }
