@@ -72,6 +72,9 @@ def pytest_addoption(parser):
     )
     group.addoption("--soak", type=float, default=12, help="seconds of mixed load")
     group.addoption(
+        "--histories", type=int, default=40, help="how many random histories to follow"
+    )
+    group.addoption(
         "--power-cut", type=int, help="of these, try only the one of this number"
     )
 

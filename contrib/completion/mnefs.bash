@@ -8,6 +8,11 @@ _mnefs_checkpoints() {
 		sed -n 's/.*"name": *"\([^"\\]*\)".*/\1/p'
 }
 
+_mnefs_bookmarks() {
+	mnefs "$@" checkpoint bookmarks --json 2>/dev/null |
+		sed -n 's/.*"name": *"\([^"\\]*\)".*/\1/p'
+}
+
 _mnefs_tables() {
 	local root
 	root=$(mnefs "$@" status --json 2>/dev/null |
@@ -18,7 +23,7 @@ _mnefs_tables() {
 _mnefs() {
 	local cur=$2 prev=$3 verb='' sub='' i
 	local -a at=()
-	local commands='mount umount init status df checkpoint ck hold at rsync hook rollback counter watch check version help'
+	local commands='mount umount init status df checkpoint ck changed diff history restore hold at rsync hook rollback counter watch check version help'
 	local globals='-C --at --json -q --quiet -v --verbose --no-color -h --help -V --version
 		--list-commands'
 	local mount='ro rw create ctl=hidden ctl=visible ctl=off sync= sync=commit sync=off commit=
@@ -69,12 +74,15 @@ _mnefs() {
 			;;
 		drop) words="-n --dry-run -f --force $globals $(_mnefs_checkpoints "${at[@]}")" ;;
 		show | rename | pin | unpin | verify) words="$globals $(_mnefs_checkpoints "${at[@]}")" ;;
-		list) words=$globals ;;
+		list | bookmarks) words=$globals ;;
+		bookmark) words="-f --force $globals $(_mnefs_checkpoints "${at[@]}")" ;;
+		unbookmark) words="$globals $(_mnefs_bookmarks "${at[@]}")" ;;
 		prune)
 			words="--keep-last --keep-hourly --keep-daily --keep-weekly --keep-monthly
 				--keep-yearly -n --dry-run $globals"
 			;;
 		*) words='create list show drop pin unpin prune rename verify' ;;
+		*) words='create list show drop prune rename bookmark bookmarks unbookmark' ;;
 		esac
 		;;
 	hook)
@@ -84,6 +92,16 @@ _mnefs() {
 		esac
 		;;
 	rollback) words="-t --table -n --dry-run $globals $(_mnefs_checkpoints "${at[@]}")" ;;
+	changed)
+		words="-0 --null --deleted --existing $globals $(_mnefs_checkpoints "${at[@]}")"
+		words+=" $(_mnefs_bookmarks "${at[@]}")"
+		;;
+	diff) words="--stat --exit-code $globals $(_mnefs_checkpoints "${at[@]}")" ;;
+	history) words=$globals ;;
+	restore)
+		words="--from --to -n --dry-run $globals"
+		[[ $prev == --from ]] && words=$(_mnefs_checkpoints "${at[@]}")
+		;;
 	check) words="--repair --fast $globals" ;;
 	hold | at) words="$globals -- @latest @yesterday $(_mnefs_checkpoints "${at[@]}")" ;;
 	rsync) words="-j --jobs --since --verify $globals -- $(_mnefs_checkpoints "${at[@]}")" ;;
@@ -96,7 +114,7 @@ _mnefs() {
 
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 	case $verb in
-	'' | mount | umount | init | check | */*)
+	'' | mount | umount | init | check | history | restore | diff | */*)
 		[[ $cur == -* ]] || mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -d -- "$cur")
 		;;
 	esac

@@ -63,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	store_value(kv, mne_slice_of(value));
 	mne_live_view_init(&live, kv, NULL);
-	set = mne_ckpts_new(kv, &live.base);
+	set = mne_ckpts_new(kv, &live.base, &mne_ckpt_tags);
 	err = mne_ckpts_load(set);
 	active = mne_ckpts_list(set);
 	if (err < 0) {

@@ -35,6 +35,9 @@ static void build(const MneKeyParts *parts, MneKey *out)
 	case MNE_TAG_CKPT: mne_key_ckpt(out, parts->id); break;
 	case MNE_TAG_RETAINED: mne_key_retained(out, parts->inner, parts->seq); break;
 	case MNE_TAG_CHANGED: mne_key_changed(out, parts->seq, parts->inner); break;
+	case MNE_TAG_BOOKMARK: mne_key_bookmark(out, parts->id); break;
+	case MNE_TAG_STUB: mne_key_stub(out, parts->inner, parts->seq); break;
+	case MNE_TAG_SINCE: mne_key_since(out, parts->seq, parts->inner); break;
 	case MNE_TAG_ORPHAN: mne_key_orphan(out, parts->table, parts->id); break;
 	case MNE_TAG_SEGMENT: mne_key_segment(out, parts->id); break;
 	case MNE_TAG_TALLY:

@@ -8,6 +8,7 @@
 #include "config.h"
 
 #include "ckpt/changes.h"
+#include "txn/bookmark.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -133,7 +134,7 @@ static char op_letter(MneChangeOp op)
 /* All changes as text, sorted: "+t/a ~t/b >t/c<t/d". */
 static char *changes_text(MneCkpt *from, MneCkpt *to, bool origins)
 {
-	const MneChangesSpec spec = { from, to, origins };
+	const MneChangesSpec spec = { .from = from, .to = to, .origins = origins };
 	g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func(g_free);
 	g_autoptr(MneChanges) changes = NULL;
 	GString *text = g_string_new(NULL);
@@ -159,19 +160,17 @@ static char *changes_text(MneCkpt *from, MneCkpt *to, bool origins)
 	return g_string_free(text, FALSE);
 }
 
-static void assert_list_makes_a_copy(MneCkpt *from, MneCkpt *to, MneView *live,
-				     bool origins)
+/* copy is the tree at `from`, and becomes that at `to`, which is want. */
+static void assert_list_leads(const MneChangesSpec *spec, GHashTable *copy,
+			      GHashTable *want)
 {
-	const MneChangesSpec spec = { from, to, origins };
-	g_autoptr(GHashTable) copy = tree_of(from ? &from->view : live);
-	g_autoptr(GHashTable) want = tree_of(to ? &to->view : live);
 	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal,
 							   g_free, NULL);
 	g_autoptr(MneChanges) changes = NULL;
 	MneChange change;
 	int got;
 
-	g_assert_cmpint(mne_changes_open(&spec, &changes), ==, 0);
+	g_assert_cmpint(mne_changes_open(spec, &changes), ==, 0);
 	while ((got = mne_changes_next(changes, &change)) > 0) {
 		if (!change.listed)
 			continue;
@@ -182,6 +181,16 @@ static void assert_list_makes_a_copy(MneCkpt *from, MneCkpt *to, MneView *live,
 	}
 	g_assert_cmpint(got, ==, 0);
 	assert_same_tree(copy, want);
+}
+
+static void assert_list_makes_a_copy(MneCkpt *from, MneCkpt *to, MneView *live,
+				     bool origins)
+{
+	const MneChangesSpec spec = { .from = from, .to = to, .origins = origins };
+	g_autoptr(GHashTable) copy = tree_of(from ? &from->view : live);
+	g_autoptr(GHashTable) want = tree_of(to ? &to->view : live);
+
+	assert_list_leads(&spec, copy, want);
 }
 
 /* --- short words ------------------------------------------------------------ */
@@ -337,6 +346,91 @@ static void test_a_hard_linked_file_is_listed_by_all_its_names(Fixture *f,
 	g_assert_cmpstr(text, ==, "~t/a ~t/b ~t/d/c");
 }
 
+static unsigned keys_of(Fixture *f, MneTag tag)
+{
+	const uint8_t byte = (uint8_t)tag;
+	g_autoptr(MneKvIter) iter = NULL;
+	unsigned count = 0;
+
+	g_assert_cmpint(mne_kv_iter(mne_store_kv(f->store), &iter), ==, 0);
+	mne_kv_iter_seek(iter, mne_slice(&byte, 1));
+	for (; mne_kv_iter_valid(iter) && mne_kv_iter_key(iter).data[0] == tag;
+	     mne_kv_iter_next(iter))
+		count++;
+	return count;
+}
+
+static void test_a_bookmark_outlives_its_checkpoint_and_keeps_no_bytes(
+	Fixture *f, gconstpointer data)
+{
+	g_autofree char *text = NULL, *later = NULL;
+	g_autoptr(MneCkpt) mark = NULL;
+	MneStoreStats stats;
+
+	(void)data;
+	write_file(f, "big", 1, 200000);
+	write_text(f, "gone", "g");
+	write_text(f, "kept", "k");
+	mne_ckpt_unref(checkpoint(f, "c"));
+	write_file(f, "big", 2, 100000);
+	g_assert_cmpint(mne_store_bookmark(f->store, mne_slice_str("c"),
+					   mne_slice_str("m"), false),
+			==, 0);
+	g_assert_cmpint(mne_store_drop(f->store, mne_slice_str("c")), ==, 0);
+	work_off(f);
+	mne_store_stats(f->store, &stats);
+	g_assert_cmpuint(stats.live_bytes, ==, 100000);
+	g_assert_cmpuint(keys_of(f, MNE_TAG_RETAINED), ==, 0);
+
+	remove_file(f, "gone");
+	write_text(f, "new", "n");
+	fixture_reopen(f);
+	g_assert_cmpint(mne_ckpts_find(f->store->bookmarks, mne_slice_str("m"), &mark),
+			==, 0);
+	text = changes_text(mark, NULL, true);
+	g_assert_cmpstr(text, ==, "+t/new -t/gone ~t/big");
+	write_text(f, "kept", "kk");
+	later = changes_text(mark, NULL, true);
+	g_assert_cmpstr(later, ==, "+t/new -t/gone ~t/big ~t/kept");
+
+	g_assert_cmpint(mne_store_drop_bookmark(f->store, mne_slice_str("m")), ==, 0);
+	work_off(f);
+	g_assert_cmpuint(keys_of(f, MNE_TAG_STUB), ==, 0);
+	g_assert_cmpuint(keys_of(f, MNE_TAG_SINCE), ==, 0);
+	g_assert_cmpuint(keys_of(f, MNE_TAG_BOOKMARK), ==, 0);
+}
+
+static void test_names_of_bookmarks_are_taken_replaced_and_changed(Fixture *f,
+								   gconstpointer data)
+{
+	g_autoptr(MneCkpt) ckpt = checkpoint(f, "c");
+	g_autoptr(MneCkpt) mark = NULL;
+
+	(void)data;
+	write_text(f, "a", "a");
+	g_assert_cmpint(mne_store_bookmark(f->store, mne_slice_str("c"),
+					   mne_slice_str("m"), false),
+			==, 0);
+	g_assert_cmpint(mne_store_bookmark(f->store, mne_slice_str("c"),
+					   mne_slice_str("m"), false),
+			==, -MNE_E_CKPT_EXISTS);
+	g_assert_cmpint(mne_store_bookmark(f->store, mne_slice_str("x"),
+					   mne_slice_str("m2"), false),
+			==, -MNE_E_NO_CKPT);
+	g_assert_cmpint(mne_store_bookmark(f->store, mne_slice_str("c"),
+					   mne_slice_str("m"), true),
+			==, 0);
+	work_off(f);
+	g_assert_cmpuint(keys_of(f, MNE_TAG_BOOKMARK), ==, 1);
+	g_assert_cmpuint(keys_of(f, MNE_TAG_SINCE), >, 0);
+	g_assert_cmpint(mne_store_rename_bookmark(f->store, mne_slice_str("m"),
+						  mne_slice_str("n")),
+			==, 0);
+	fixture_reopen(f);
+	g_assert_cmpint(mne_ckpts_find(f->store->bookmarks, mne_slice_str("n"), &mark),
+			==, 0);
+}
+
 static void strip(MneKvBatch *batch, MneSlice key)
 {
 	MneKeyParts parts;
@@ -380,7 +474,7 @@ static void test_an_older_store_learns_the_names_of_its_linked_files(Fixture *f,
 	make_old(f);
 
 	fixture_reopen(f);
-	g_assert_cmpuint(f->store->volume->features, ==, MNE_FEATURES_KNOWN);
+	g_assert_cmpuint(f->store->volume->features, ==, MNE_FEATURES_NEW);
 	g_assert_cmpint(mne_ckpts_find(f->store->ckpts, mne_slice_str("c"), &old), ==,
 			0);
 	text = changes_text(old, NULL, true);
@@ -627,6 +721,101 @@ static void assert_all_pairs(History *h, GPtrArray *ckpts)
 	}
 }
 
+/* --- bookmarks -------------------------------------------------------------- */
+
+typedef struct {
+	MneCkpt *mark;
+	GHashTable *tree; /* as it was then */
+	char *name;
+} Mark;
+
+static void mark_free(gpointer data)
+{
+	Mark *mark = data;
+
+	mne_ckpt_unref(mark->mark);
+	g_hash_table_unref(mark->tree);
+	g_free(mark->name);
+	g_free(mark);
+}
+
+static Mark *mark_of(Fixture *f, MneCkpt *ckpt, const char *name)
+{
+	g_autofree char *of = mne_ckpt_name(ckpt);
+	Mark *mark = g_new0(Mark, 1);
+
+	g_assert_cmpint(mne_store_bookmark(f->store, mne_slice_str(of),
+					   mne_slice_str(name), false),
+			==, 0);
+	mark->name = g_strdup(name);
+	mark->tree = tree_of(&ckpt->view);
+	g_assert_cmpint(
+		mne_ckpts_find(f->store->bookmarks, mne_slice_str(name), &mark->mark),
+		==, 0);
+	return mark;
+}
+
+static GHashTable *copy_tree(GHashTable *tree)
+{
+	GHashTable *copy = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
+						 g_free);
+	GHashTableIter iter;
+	gpointer path, text;
+
+	g_hash_table_iter_init(&iter, tree);
+	while (g_hash_table_iter_next(&iter, &path, &text))
+		g_hash_table_insert(copy, g_strdup(path), g_strdup(text));
+	return copy;
+}
+
+static void assert_mark_leads_to(const Mark *mark, MneCkpt *to, MneView *live)
+{
+	const MneChangesSpec spec = { .from = mark->mark, .to = to, .origins = true };
+	g_autoptr(GHashTable) copy = copy_tree(mark->tree);
+	g_autoptr(GHashTable) want = tree_of(to ? &to->view : live);
+
+	assert_list_leads(&spec, copy, want);
+}
+
+static void assert_marks(History *h, GPtrArray *marks, GPtrArray *ckpts)
+{
+	MneView *live = mne_store_live(h->f->store);
+
+	for (guint i = 0; i < marks->len; i++) {
+		const Mark *mark = marks->pdata[i];
+
+		assert_mark_leads_to(mark, NULL, live);
+		for (guint j = 0; j < ckpts->len; j++)
+			assert_mark_leads_to(mark, ckpts->pdata[j], live);
+		for (guint j = 0; j < marks->len; j++) {
+			const Mark *to = marks->pdata[j];
+			const MneChangesSpec spec = { .from = mark->mark,
+						      .to = to->mark };
+			g_autoptr(GHashTable) copy = copy_tree(mark->tree);
+
+			if (to->mark->seq != mark->mark->seq)
+				assert_list_leads(&spec, copy, to->tree);
+		}
+	}
+}
+
+static void change_marks(History *h, GPtrArray *marks, MneCkpt *ckpt, unsigned number)
+{
+	g_autofree char *name = g_strdup_printf("m%u", number);
+
+	if (marks->len < 3) {
+		g_ptr_array_add(marks, mark_of(h->f, ckpt, name));
+	} else {
+		guint i = (guint)g_test_rand_int_range(0, (gint32)marks->len);
+		const Mark *mark = marks->pdata[i];
+
+		g_assert_cmpint(
+			mne_store_drop_bookmark(h->f->store, mne_slice_str(mark->name)),
+			==, 0);
+		g_ptr_array_remove_index(marks, i);
+	}
+}
+
 static void drop_some(History *h, GPtrArray *ckpts)
 {
 	guint i = (guint)g_test_rand_int_range(0, (gint32)ckpts->len);
@@ -645,6 +834,7 @@ static void test_after_any_history_every_list_makes_a_copy(Fixture *f,
 {
 	g_autoptr(GPtrArray) ckpts =
 		g_ptr_array_new_with_free_func((GDestroyNotify)mne_ckpt_unref);
+	g_autoptr(GPtrArray) marks = g_ptr_array_new_with_free_func(mark_free);
 	History h = { .f = f };
 
 	(void)data;
@@ -660,8 +850,12 @@ static void test_after_any_history_every_list_makes_a_copy(Fixture *f,
 			g_ptr_array_add(ckpts, checkpoint(f, name));
 		else
 			drop_some(&h, ckpts);
+		change_marks(&h, marks,
+			     ckpts->pdata[g_test_rand_int_range(0, (gint32)ckpts->len)],
+			     step);
 		if (ckpts->len >= 3)
 			assert_all_pairs(&h, ckpts);
+		assert_marks(&h, marks, ckpts);
 	}
 	g_array_unref(h.dirs);
 }
@@ -680,6 +874,8 @@ int main(int argc, char **argv)
 	TEST(test_what_was_made_changed_moved_and_removed_is_told_apart);
 	TEST(test_a_moved_tree_is_carried_and_a_removed_one_is_one_path);
 	TEST(test_a_hard_linked_file_is_listed_by_all_its_names);
+	TEST(test_a_bookmark_outlives_its_checkpoint_and_keeps_no_bytes);
+	TEST(test_names_of_bookmarks_are_taken_replaced_and_changed);
 	TEST(test_an_older_store_learns_the_names_of_its_linked_files);
 	TEST(test_a_checkpoint_of_one_table_differs_by_the_others);
 	for (unsigned i = 0; i < 20; i++) {

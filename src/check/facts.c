@@ -49,6 +49,7 @@ void mne_facts_init(MneCheck *check)
 	check->big = g_hash_table_new_full(id_hash, id_equal, g_free, NULL);
 	check->segments = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free,
 						g_free);
+	check->marks = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	check->seqs = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 }
 
@@ -61,6 +62,7 @@ void mne_facts_clear(MneCheck *check)
 	g_hash_table_unref(check->big);
 	g_hash_table_unref(check->segments);
 	g_hash_table_unref(check->seqs);
+	g_hash_table_unref(check->marks);
 }
 
 MneTableFact *mne_fact_table(MneCheck *check, uint32_t table)

@@ -221,11 +221,44 @@ static int note_retained(MneCheck *check, const MneKeyParts *parts, MneSlice val
 	case MNE_TAG_CKPT:
 	case MNE_TAG_RETAINED:
 	case MNE_TAG_CHANGED:
+	case MNE_TAG_BOOKMARK:
+	case MNE_TAG_STUB:
+	case MNE_TAG_SINCE:
 	case MNE_TAG_ORPHAN:
 	case MNE_TAG_TALLY:
 	case MNE_TAG_SEGMENT: break;
 	}
 	return mne_throw(VALUE_CORRUPT, "this kind of key is never retained");
+}
+
+static int note_bookmark(MneCheck *check, const MneKeyParts *parts, MneSlice value)
+{
+	MneSlice payload;
+	uint64_t seq = mne_value_seq(value);
+
+	(void)parts;
+	MNE_TRY(require_kind(value, MNE_KIND_CKPT, &payload));
+	g_hash_table_add(check->marks, g_memdup2(&seq, sizeof(seq)));
+	return 0;
+}
+
+static int note_stub(MneCheck *check, const MneKeyParts *parts, MneSlice value)
+{
+	g_auto(MneNode) node = { 0 };
+	MneTable schema;
+	MneKind kind;
+	uint64_t rec;
+	uint32_t mode;
+
+	(void)check;
+	if (parts->inner.data[0] == MNE_TAG_TABLE)
+		return mne_table_decode(value, &schema);
+	if (value.len > 0 && value.data[0] != MNE_KIND_INODE)
+		return mne_ref_decode(value, &kind, &rec, &mode);
+	MNE_TRY(decode_node(value, &node));
+	if (node.content.len > 0 || node.data != 0)
+		return mne_throw(VALUE_CORRUPT, "a stub with content");
+	return 0;
 }
 
 static int note_orphan(MneCheck *check, const MneKeyParts *parts, MneSlice value)
@@ -286,6 +319,9 @@ static NoteFunc note_of(MneTag tag)
 	case MNE_TAG_CKPT: return note_ckpt;
 	case MNE_TAG_RETAINED: return note_retained;
 	case MNE_TAG_CHANGED: return note_changed;
+	case MNE_TAG_BOOKMARK: return note_bookmark;
+	case MNE_TAG_STUB: return note_stub;
+	case MNE_TAG_SINCE: return note_changed;
 	case MNE_TAG_ORPHAN: return note_orphan;
 	case MNE_TAG_TALLY: return note_tally;
 	case MNE_TAG_SEGMENT: return note_framed;

@@ -55,6 +55,7 @@ typedef struct {
 	GHashTable *big; /* set of MneCheckId: records with big attributes */
 	GHashTable *segments; /* segment id -> int64_t: bytes of its extents */
 	GHashTable *seqs; /* set of seqs of checkpoints */
+	GHashTable *marks; /* set of seqs of bookmarks */
 	unsigned searches; /* for names of damaged files: each goes over a table */
 } MneCheck;
 

@@ -54,6 +54,8 @@ struct MneChanges {
 	Walk *walk; /* the one in hand, or NULL */
 	MnePairs *pairs; /* its entries */
 	MneLinkNames *links; /* of the inode in hand, or NULL */
+	bool links_carried; /* it did not change, but one of its names has moved */
+	GHashTable *carried; /* record ids of such */
 
 	MneSide sides[2];
 	GString *path, *origin;
@@ -351,9 +353,11 @@ static int handle_key(MneChanges *c, MneSlice key, MneChange *out)
 	MneKeyParts parts;
 
 	MNE_TRY(mne_key_parse(key, &parts));
-	if (parts.tag == MNE_TAG_INODE)
+	if (parts.tag == MNE_TAG_INODE) {
+		c->links_carried = false;
 		return mne_link_names_open(c->views[NOW], parts.table, parts.id,
 					   &c->links);
+	}
 	if (parts.tag == MNE_TAG_NODE && parts.name.len == 0)
 		return handle_dir(c, &parts, out);
 	return handle_name(c, key, &parts, out);
@@ -379,11 +383,25 @@ static int step_links(MneChanges *c, MneChange *out)
 	MNE_TRY(load_both(c, mne_key_slice(&key), &parts));
 	if (!is_same_record(&c->sides[WAS], &c->sides[NOW]) ||
 	    c->sides[WAS].seq != c->sides[NOW].seq ||
-	    c->sides[WAS].node.seq == c->sides[NOW].node.seq)
+	    (c->sides[WAS].node.seq == c->sides[NOW].node.seq) != c->links_carried)
 		return 0;
 	in = g_strdup(c->path->str);
 	mne_path_join(c->path, in, parts.name);
-	return say(c, MNE_CHANGE_MODIFIED, false, out);
+	return say(c, c->links_carried ? MNE_CHANGE_CARRIED : MNE_CHANGE_MODIFIED,
+		   false, out);
+}
+
+/* A copy that keeps hard links must be told of all names of a file, if one of them lies
+ * below a directory that was moved, though the file did not change. */
+static int say_other_names(MneChanges *c)
+{
+	const MneSide *now = &c->sides[NOW];
+
+	if (!now->found || !(now->node.flags & MNE_NODE_LINKED) ||
+	    !g_hash_table_add(c->carried, g_memdup2(&now->node.rec, sizeof(uint64_t))))
+		return 0;
+	c->links_carried = true;
+	return mne_link_names_open(c->views[NOW], now->table, now->node.rec, &c->links);
 }
 
 /* --- walks ------------------------------------------------------------------ */
@@ -425,6 +443,7 @@ static int step_walk(MneChanges *c, MneChange *out)
 	set_side(&c->sides[WAS], &pair, WAS);
 	set_side(&c->sides[NOW], &pair, NOW);
 	mne_path_join(c->path, c->walk->path, pair.name);
+	MNE_TRY(say_other_names(c));
 	return compare(c, pair.name, out);
 }
 
@@ -466,6 +485,7 @@ void mne_changes_free(MneChanges *c)
 	g_ptr_array_unref(c->walks);
 	g_hash_table_unref(c->left);
 	g_hash_table_unref(c->came);
+	g_hash_table_unref(c->carried);
 	g_string_free(c->path, TRUE);
 	g_string_free(c->origin, TRUE);
 	g_free(c);
@@ -548,6 +568,7 @@ static MneChanges *changes_alloc(const MneChangesSpec *spec, MneView *live)
 	c->left = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free,
 					(GDestroyNotify)g_bytes_unref);
 	c->came = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+	c->carried = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	c->walks = g_ptr_array_new_with_free_func((GDestroyNotify)walk_free);
 	c->path = g_string_new(NULL);
 	c->origin = g_string_new(NULL);
@@ -557,7 +578,8 @@ static MneChanges *changes_alloc(const MneChangesSpec *spec, MneView *live)
 int mne_changes_open(const MneChangesSpec *spec, MneChanges **out_changes)
 {
 	const MneCkpt *either = spec->from ? spec->from : spec->to;
-	g_autoptr(MneChanges) c = changes_alloc(spec, mne_ckpts_live(either->set));
+	g_autoptr(MneChanges) c = changes_alloc(
+		spec, spec->live ? spec->live : mne_ckpts_live(either->set));
 
 	MNE_TRY(open_touched(c, &c->touched));
 	if (c->origins)

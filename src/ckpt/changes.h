@@ -8,6 +8,8 @@
  * a directory that was made, moved or replaced is everything listed, because all of that has
  * a new path.  The order is none that means anything.
  *
+ * Of a file with several names all are listed, if one is.
+ *
  * Of a deleted tree only the topmost path is listed.  Of a moved one its old path, its new
  * path, and everything below that.
  *
@@ -45,6 +47,7 @@ typedef struct {
 
 typedef struct {
 	MneCkpt *from, *to; /* NULL: live.  At least one is a checkpoint */
+	MneView *live; /* NULL: the tables as they are stored */
 	/* Tell CREATED, RENAMED and CARRIED apart, and DELETED and VACATED: else all are
 	 * CREATED (or MODIFIED) and DELETED, and everything is listed. */
 	bool origins;

@@ -16,17 +16,22 @@ struct MneCkpts {
 	MneLock lock;
 	MneKv *kv; /* borrowed */
 	MneView *live; /* borrowed */
+	const MneCkptTags *tags;
 	MneTally *tally; /* owned */
 	GPtrArray *all; /* MneCkpt *, ascending by seq; owns a reference each */
 };
 
-MneCkpts *mne_ckpts_new(MneKv *kv, MneView *live)
+const MneCkptTags mne_ckpt_tags = { MNE_TAG_CKPT, MNE_TAG_RETAINED, MNE_TAG_CHANGED };
+const MneCkptTags mne_bookmark_tags = { MNE_TAG_BOOKMARK, MNE_TAG_STUB, MNE_TAG_SINCE };
+
+MneCkpts *mne_ckpts_new(MneKv *kv, MneView *live, const MneCkptTags *tags)
 {
 	MneCkpts *set = g_new0(MneCkpts, 1);
 
 	mne_lock_init(&set->lock, MNE_RANK_CKPTS);
 	set->kv = kv;
 	set->live = live;
+	set->tags = tags;
 	set->tally = mne_tally_new();
 	set->all = g_ptr_array_new_with_free_func((GDestroyNotify)mne_ckpt_unref);
 	return set;
@@ -48,6 +53,11 @@ MneView *mne_ckpts_live(MneCkpts *set)
 MneLock *mne_ckpts_lock(MneCkpts *set)
 {
 	return &set->lock;
+}
+
+const MneCkptTags *mne_ckpts_tags(MneCkpts *set)
+{
+	return set->tags;
 }
 
 MneKv *mne_ckpts_kv(MneCkpts *set)
@@ -125,7 +135,7 @@ void mne_ckpt_unref(MneCkpt *ckpt)
 
 int mne_ckpts_load(MneCkpts *set)
 {
-	const uint8_t tag = MNE_TAG_CKPT;
+	const uint8_t tag = (uint8_t)set->tags->ckpt;
 	g_autoptr(MneKvIter) iter = NULL;
 
 	MNE_TRY(mne_kv_iter(set->kv, &iter));
@@ -263,13 +273,18 @@ unsigned mne_ckpts_count(MneCkpts *set)
 	return n;
 }
 
+static bool is_dropping(const MneCkpt *ckpt)
+{
+	return ckpt->state == MNE_CKPT_DROPPING;
+}
+
 unsigned mne_ckpts_dropping(MneCkpts *set)
 {
 	MNE_WITH_LOCK(&set->lock);
 	unsigned n = 0;
 
 	for (guint i = 0; i < set->all->len; i++)
-		n += !mne_ckpt_is_active(set->all->pdata[i]);
+		n += is_dropping(set->all->pdata[i]);
 	return n;
 }
 
@@ -279,7 +294,7 @@ static MneCkpt *newest_before(MneCkpts *set, uint32_t table, uint64_t before)
 	for (guint i = set->all->len; i-- > 0;) {
 		MneCkpt *ckpt = set->all->pdata[i];
 
-		if (ckpt->seq < before && mne_ckpt_is_active(ckpt) &&
+		if (ckpt->seq < before && ckpt->state != MNE_CKPT_DROPPING &&
 		    mne_ckpt_covers(ckpt, table))
 			return ckpt;
 	}
@@ -361,10 +376,15 @@ void mne_ckpts_add(MneCkpts *set, MneCkpt *ckpt)
 	g_ptr_array_insert(set->all, (gint)at, mne_ckpt_ref(ckpt));
 }
 
-void mne_ckpts_set_dropping(MneCkpts *set, MneCkpt *ckpt)
+void mne_ckpts_set_state(MneCkpts *set, MneCkpt *ckpt, MneCkptState state)
 {
 	MNE_WITH_LOCK(&set->lock);
-	ckpt->state = MNE_CKPT_DROPPING;
+	ckpt->state = state;
+}
+
+void mne_ckpts_set_dropping(MneCkpts *set, MneCkpt *ckpt)
+{
+	mne_ckpts_set_state(set, ckpt, MNE_CKPT_DROPPING);
 }
 
 void mne_ckpts_set_name(MneCkpts *set, MneCkpt *ckpt, MneSlice name)
@@ -392,7 +412,7 @@ MneCkpt *mne_ckpts_next_dropping(MneCkpts *set)
 {
 	MNE_WITH_LOCK(&set->lock);
 	for (guint i = 0; i < set->all->len; i++)
-		if (!mne_ckpt_is_active(set->all->pdata[i]))
+		if (is_dropping(set->all->pdata[i]))
 			return mne_ckpt_ref(set->all->pdata[i]);
 	return NULL;
 }

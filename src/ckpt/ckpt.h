@@ -23,6 +23,9 @@
 typedef enum {
 	MNE_CKPT_ACTIVE = 1,
 	MNE_CKPT_DROPPING = 2,
+	/* A bookmark that is not complete: nobody sees it, but changes are kept for it.
+	 * Only in memory; in the store it is DROPPING, so that a crash gives it up. */
+	MNE_CKPT_MAKING = 3,
 } MneCkptState;
 
 #define MNE_CKPT_NOTE_MAX 1024u

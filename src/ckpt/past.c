@@ -32,7 +32,7 @@ static int require_active(const MneCkpt *ckpt)
 }
 
 /* Where key's image for readers of seq stands: 1 and the seq it is retained under. */
-static int retained_get(MneKv *kv, MneSlice key, uint64_t seq, GBytes **out_value,
+static int retained_get(MneCkpts *set, MneSlice key, uint64_t seq, GBytes **out_value,
 			uint64_t *out_under)
 {
 	g_autoptr(MneKvIter) iter = NULL;
@@ -40,7 +40,8 @@ static int retained_get(MneKv *kv, MneSlice key, uint64_t seq, GBytes **out_valu
 	MneKey from;
 
 	mne_key_retained(&from, key, seq);
-	MNE_TRY(mne_kv_iter(kv, &iter));
+	from.bytes[0] = (uint8_t)mne_ckpts_tags(set)->retained;
+	MNE_TRY(mne_kv_iter(mne_ckpts_kv(set), &iter));
 	mne_kv_iter_seek(iter, mne_key_slice(&from));
 	if (!mne_kv_iter_valid(iter))
 		return mne_kv_iter_status(iter);
@@ -83,8 +84,7 @@ static int past_find(MneCkpt *ckpt, MneSlice key, GBytes **out_value,
 
 	if (err == -ENOENT || mne_value_seq(mne_slice_of(value)) > ckpt->seq) {
 		g_clear_pointer(&value, g_bytes_unref);
-		MNE_TRY(retained_get(mne_ckpts_kv(ckpt->set), key, ckpt->seq, &value,
-				     &under));
+		MNE_TRY(retained_get(ckpt->set, key, ckpt->seq, &value, &under));
 	}
 	if (!value || mne_value_seq(mne_slice_of(value)) > ckpt->seq ||
 	    !is_covered(ckpt, key, mne_slice_of(value))) {
@@ -253,9 +253,10 @@ static void past_free(MneIter *base)
 
 static const MneIterOps past_iter_ops = { past_next, past_free };
 
-static void retained_prefix(MneKey *out, MneSlice prefix)
+static void retained_prefix(MneCkpts *set, MneKey *out, MneSlice prefix)
 {
 	mne_key_retained(out, prefix, 0);
+	out->bytes[0] = (uint8_t)mne_ckpts_tags(set)->retained;
 	out->len = (uint16_t)(out->len - 8);
 }
 
@@ -270,8 +271,8 @@ static int past_iter(MneView *view, MneSlice prefix, MneSlice from, MneIter **ou
 	MNE_TRY(require_active(ckpt));
 	MNE_TRY(mne_view_iter(mne_ckpts_live(ckpt->set), prefix, from, &live));
 	MNE_TRY(mne_kv_iter(mne_ckpts_kv(ckpt->set), &kv));
-	retained_prefix(&kept_prefix, prefix);
-	retained_prefix(&kept_from, from);
+	retained_prefix(ckpt->set, &kept_prefix, prefix);
+	retained_prefix(ckpt->set, &kept_from, from);
 
 	iter = g_new0(PastIter, 1);
 	iter->base.ops = &past_iter_ops;

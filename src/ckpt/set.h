@@ -11,7 +11,16 @@
 #include "ckpt/tally.h"
 #include "kv/kv.h"
 
-MneCkpts *mne_ckpts_new(MneKv *kv, MneView *live);
+/* Where a set is kept: that of the checkpoints, and that of the bookmarks, which are
+ * checkpoints of which only the names are kept: see ckpt/stub.h. */
+typedef struct {
+	MneTag ckpt, retained, changed;
+} MneCkptTags;
+
+extern const MneCkptTags mne_ckpt_tags, mne_bookmark_tags;
+
+MneCkpts *mne_ckpts_new(MneKv *kv, MneView *live, const MneCkptTags *tags);
+const MneCkptTags *mne_ckpts_tags(MneCkpts *set);
 void mne_ckpts_free(MneCkpts *set);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MneCkpts, mne_ckpts_free)
 
@@ -22,6 +31,7 @@ int mne_ckpts_load(MneCkpts *set) MNE_CHECKED;
 MneCkpt *mne_ckpt_new(MneCkpts *set, const MneCkptSpec *spec);
 /* Takes a reference of its own. */
 void mne_ckpts_add(MneCkpts *set, MneCkpt *ckpt);
+void mne_ckpts_set_state(MneCkpts *set, MneCkpt *ckpt, MneCkptState state);
 void mne_ckpts_set_dropping(MneCkpts *set, MneCkpt *ckpt);
 void mne_ckpts_set_name(MneCkpts *set, MneCkpt *ckpt, MneSlice name);
 void mne_ckpts_set_traits(MneCkpts *set, MneCkpt *ckpt, MneCkptTraits *take_traits);
@@ -30,7 +40,7 @@ void mne_ckpts_remove(MneCkpts *set, MneCkpt *ckpt);
 /* The oldest DROPPING one, a new reference; NULL: none. */
 MneCkpt *mne_ckpts_next_dropping(MneCkpts *set);
 
-/* The newest ACTIVE one that covers table and has a seq < before; 0: none. */
+/* The newest ACTIVE (or MAKING) one that covers table and has a seq < before; 0: none. */
 uint64_t mne_ckpts_newest_before(MneCkpts *set, uint32_t table, uint64_t before);
 
 /* How many ACTIVE ones that cover table have first <= seq <= last. */

@@ -90,6 +90,7 @@ static int add_source(MneTouched *touched, MneCkpts *set, uint64_t seq)
 
 	MNE_TRY(mne_kv_iter(mne_ckpts_kv(set), &kv));
 	mne_key_changed(&prefix, seq, MNE_SLICE_EMPTY);
+	prefix.bytes[0] = (uint8_t)mne_ckpts_tags(set)->changed;
 	source.iter = mne_iter_kv_new(kv, mne_key_slice(&prefix),
 				      mne_key_slice(&prefix));
 	got = advance(touched, &source);

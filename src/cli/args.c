@@ -108,10 +108,13 @@ static Step step_long(Walk *walk, const MneCommand *command, const char *text,
 					    : STEP_OPTION;
 }
 
-/* A negative number is a word: no option is a digit. */
-static bool is_word(const char *text)
+/* A negative number is a word, unless the command has a digit for an option. */
+static bool is_word(const MneCommand *command, const char *text)
 {
-	return text[0] != '-' || !text[1] || g_ascii_isdigit(text[1]);
+	if (text[0] != '-' || !text[1])
+		return true;
+	return g_ascii_isdigit(text[1]) &&
+	       !(command && find_letter(command->options, text[1]));
 }
 
 static Step step(Walk *walk, const MneCommand *command, MneOptionUse *out,
@@ -128,7 +131,7 @@ static Step step(Walk *walk, const MneCommand *command, MneOptionUse *out,
 		walk->plain = true;
 		return step(walk, command, out, out_word);
 	}
-	if (walk->plain || is_word(text)) {
+	if (walk->plain || is_word(command, text)) {
 		*out_word = text;
 		return STEP_WORD;
 	}

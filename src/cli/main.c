@@ -122,6 +122,31 @@ static const MneOption rollback_options[] = {
 	NO_MORE,
 };
 
+static const MneOption bookmark_options[] = {
+	{ "force", 'f', NULL, "move a bookmark of that name here" },
+	NO_MORE,
+};
+
+static const MneOption changed_options[] = {
+	{ "null", '0', NULL, "end each path with a NUL" },
+	{ "deleted", 0, NULL, "only what is no longer there" },
+	{ "existing", 0, NULL, "only what is there" },
+	NO_MORE,
+};
+
+static const MneOption diff_options[] = {
+	{ "stat", 0, NULL, "only how many, table by table" },
+	{ "exit-code", 0, NULL, "exit with 4 when there are differences" },
+	NO_MORE,
+};
+
+static const MneOption restore_options[] = {
+	{ "from", 0, "C", "as it was in checkpoint C; else the newest other version" },
+	{ "to", 0, "DIR", "into DIR, and not to where it was" },
+	{ "dry-run", 'n', NULL, "say what would be restored, and from where" },
+	NO_MORE,
+};
+
 enum { MANY = 10000 };
 
 static const MneCommand commands[] = {
@@ -177,6 +202,23 @@ static const MneCommand commands[] = {
 	  no_options, mne_cmd_hook_test },
 	{ "hook run", "HOOK prepare|after NAME [ok|failed|rolledback]", 3, 4,
 	  "Call one hook by hand", no_options, mne_cmd_hook_run },
+	{ "checkpoint bookmark", "C [NAME]", 1, 2,
+	  "Mark the moment of checkpoint C, for lists of what changed since",
+	  bookmark_options, mne_cmd_bookmark },
+	{ "checkpoint bookmarks", "", 0, 0, "List the bookmarks, oldest moment first",
+	  no_options, mne_cmd_bookmarks },
+	{ "checkpoint unbookmark", "NAME...", 1, MANY, "Give bookmarks up", no_options,
+	  mne_cmd_unbookmark },
+	{ "changed", "A [B]", 1, 2,
+	  "List the paths that changed from checkpoint A to B, or to what is live",
+	  changed_options, mne_cmd_changed },
+	{ "diff", "A [B] [PATH]", 1, 3,
+	  "Show what was made, changed, renamed and deleted since checkpoint A",
+	  diff_options, mne_cmd_diff },
+	{ "history", "PATH", 1, 1, "List the versions of a record", no_options,
+	  mne_cmd_history },
+	{ "restore", "PATH...", 1, MANY, "Bring records back as they were",
+	  restore_options, mne_cmd_restore },
 	{ "check", "STORE", 1, 1, "Verify a store that is not mounted", check_options,
 	  mne_cmd_check },
 	{ "version", "", 0, 0, "Show the version", no_options, mne_cmd_version },

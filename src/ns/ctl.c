@@ -18,6 +18,8 @@
 /* clang-format off */
 static const MneCtlKind *const parts[] = {
 	mne_ctl_basics,
+	mne_ctl_bookmarks,
+	mne_ctl_changed,
 	mne_ctl_checkpoints,
 	mne_ctl_ckpt_traits,
 	mne_ctl_commands,

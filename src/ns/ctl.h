@@ -93,6 +93,8 @@ int mne_ctl_open(MneNs *ns, uint64_t number, const MneCtlOpen *how,
 		 MneCtlFile **out_file) MNE_CHECKED;
 
 /* The parts of the tree. */
+extern const MneCtlKind mne_ctl_bookmarks[]; /* ns/ctl_bookmarks.c: list, make, drop */
+extern const MneCtlKind mne_ctl_changed[]; /* ns/ctl_changed.c: lists of what changed */
 extern const MneCtlKind mne_ctl_basics[]; /* ns/ctl_basics.c: status, log, version … */
 extern const MneCtlKind
 	mne_ctl_checkpoints[]; /* ns/ctl_checkpoints.c: a directory each */

@@ -37,7 +37,8 @@ typedef struct {
 	uint32_t table;
 	uint64_t rec;
 	MneCkpt *ckpt; /* borrowed; PAST only */
-	uint64_t via; /* PAST only: directory whose `.checkpoints` leads here */
+	uint64_t via; /* PAST only: directory whose `.checkpoints` leads here, or a
+		       * number of ns/delta.h */
 } MneIdentity;
 
 typedef struct MneInode MneInode;

@@ -49,6 +49,7 @@ typedef struct {
 	MneStore *store; /* borrowed */
 	MneNsOptions options; /* strings owned */
 	MneInodes *inodes;
+	struct MneDeltas *deltas; /* see ns/delta.h */
 	struct MneCtl *ctl; /* the nodes of `.mnefs`: see ns/ctl.h */
 	struct MneGraves *graves; /* see ns/grave.h */
 	struct MneDigests *digests; /* see ns/digest.h */

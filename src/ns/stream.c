@@ -15,6 +15,7 @@
 #include "ns/stream.h"
 
 #include "ns/ctl.h"
+#include "ns/delta.h"
 #include "util/lock.h"
 
 #define DOTS       2u
@@ -175,6 +176,11 @@ static int open_listing(MneStream *stream)
 				     stream->after, &stream->listing);
 	case MNE_OBJECT_PAST:
 		MNE_TRY(mne_ns_require_valid(stream->inode));
+		if (mne_delta_is(self->via)) {
+			stream->next_fixed = 0;
+			return mne_delta_list(stream->ns->deltas, self->via, self->rec,
+					      &stream->fixed);
+		}
 		return mne_view_list(&self->ckpt->view, self->table, self->rec,
 				     stream->after, &stream->listing);
 	case MNE_OBJECT_CKPTS:

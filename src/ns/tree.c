@@ -14,6 +14,7 @@
 
 #include "ns/attr.h"
 #include "ns/ctl.h"
+#include "ns/delta.h"
 #include "ns/digest.h"
 #include "ns/grave.h"
 #include "ns/handle.h"
@@ -42,6 +43,7 @@ MneNs *mne_ns_new(MneStore *store, const MneNsOptions *options,
 	ns->ctl = mne_ctl_new();
 	ns->graves = mne_graves_new();
 	ns->digests = mne_digests_new();
+	ns->deltas = mne_deltas_new();
 	ns->stats = mne_stats_new(op_names, n_ops);
 	ns->started = time(NULL);
 	mne_lock_init(&ns->open_lock, MNE_RANK_HANDLE);
@@ -62,6 +64,7 @@ void mne_ns_free(MneNs *ns)
 	mne_ctl_free(ns->ctl);
 	mne_graves_free(ns->graves);
 	mne_digests_free(ns->digests);
+	mne_deltas_free(ns->deltas);
 	mne_stats_free(ns->stats);
 	mne_lock_clear(&ns->open_lock);
 	g_free(ns->options.shown);
@@ -155,6 +158,12 @@ static void set_maker(const MneIdentity *self, struct stat *attr)
 	attr->st_gid = self->ckpt->gid;
 }
 
+/* Of what the numbers of directories are made. */
+static uint64_t cookie_of(const MneIdentity *self)
+{
+	return self->ckpt->cookie ^ (mne_delta_is(self->via) ? self->via : 0);
+}
+
 int mne_ns_found_past(MneNs *ns, const MneIdentity *parent, uint32_t table,
 		      const MneNode *node, MneSlice name, MneFound *out)
 {
@@ -182,7 +191,7 @@ int mne_ns_found_past(MneNs *ns, const MneIdentity *parent, uint32_t table,
 	out->inode = mne_inodes_look_up(ns->inodes, &self, parent->rec, name);
 	out->entry_timeout = MNE_LONG_TIMEOUT;
 	out->attr_timeout = 0;
-	mne_attr_of_past(node, self.ckpt->cookie, sharers, &out->attr);
+	mne_attr_of_past(node, cookie_of(&self), sharers, &out->attr);
 	set_maker(&self, &out->attr);
 	return 0;
 }
@@ -217,6 +226,9 @@ static int lookup_past(MneNs *ns, const MneIdentity *parent, MneSlice name,
 
 	MNE_TRY(mne_view_lookup(&parent->ckpt->view, parent->table, parent->rec, name,
 				&table, &node));
+	if (mne_delta_is(parent->via))
+		MNE_TRY(mne_delta_pass(ns->deltas, parent->via, parent->rec, name,
+				       &node));
 	return mne_ns_found_past(ns, parent, table, &node, name, out);
 }
 
@@ -276,11 +288,43 @@ static int lookup_reserved(MneNs *ns, const MneIdentity *parent, MneNameKind kin
 	return 0;
 }
 
-static int lookup_ctl(MneNs *ns, uint64_t dir, MneSlice name, MneFound *out)
+/* `.mnefs/changed/A..B.d`: B's root, seen through a sieve. */
+static int found_delta(MneNs *ns, MneSlice name, MneFound *out)
+{
+	g_autofree char *text = g_strndup((const char *)name.data, name.len);
+	MneIdentity parent = { .rec = MNE_ROOT_DIR };
+	g_auto(MneChanged) changed = { 0 };
+	MnePlace root = { .rec = MNE_ROOT_DIR, .is_dir = true };
+	g_auto(MneNode) node = { 0 };
+
+	MNE_TRY(mne_changed_find(ns, text, &changed));
+	if (changed.form != MNE_CHANGED_TREE)
+		return -ENOENT;
+	MNE_TRY(mne_changed_require_tree(ns, &changed));
+	MNE_TRY(mne_deltas_find(ns->deltas, &changed, &parent.via));
+	MNE_TRY(mne_view_node(&changed.to->view, &root, &node));
+	parent.ckpt = changed.to;
+	MNE_TRY(mne_ns_found_past(ns, &parent, MNE_ROOT_TABLE, &node, name, out));
+	out->entry_timeout = 0;
+	return 0;
+}
+
+static bool is_dir_of_changes(MneNs *ns, uint64_t dir)
 {
 	uint64_t number;
 
-	MNE_TRY(mne_ctl_find(ns, dir, name, &number));
+	return mne_ctl_find(ns, MNE_CTL_ROOT, mne_slice_str("changed"), &number) == 0 &&
+	       number == dir;
+}
+
+static int lookup_ctl(MneNs *ns, uint64_t dir, MneSlice name, MneFound *out)
+{
+	uint64_t number;
+	int err = mne_ctl_find(ns, dir, name, &number);
+
+	if (err == -ENOENT && is_dir_of_changes(ns, dir))
+		return found_delta(ns, name, out);
+	MNE_TRY(err);
 	return found_ctl(ns, dir, number, name, out);
 }
 
@@ -332,7 +376,7 @@ static int stat_record(MneNs *ns, MneInode *inode, MneFound *out)
 		mne_attr_of_live(&node, &out->attr);
 		return 0;
 	}
-	mne_attr_of_past(&node, self.ckpt->cookie,
+	mne_attr_of_past(&node, cookie_of(&self),
 			 sharers_of(ns, self.ckpt, &finding.place, &node), &out->attr);
 	set_maker(&self, &out->attr);
 	return mne_ns_require_valid(inode);

@@ -121,6 +121,24 @@ void mne_key_changed(MneKey *out, uint64_t seq, MneSlice key)
 	key_bytes(out, key);
 }
 
+void mne_key_bookmark(MneKey *out, uint64_t bookmark)
+{
+	mne_key_ckpt(out, bookmark);
+	out->bytes[0] = MNE_TAG_BOOKMARK;
+}
+
+void mne_key_stub(MneKey *out, MneSlice key, uint64_t seq)
+{
+	mne_key_retained(out, key, seq);
+	out->bytes[0] = MNE_TAG_STUB;
+}
+
+void mne_key_since(MneKey *out, uint64_t seq, MneSlice key)
+{
+	mne_key_changed(out, seq, key);
+	out->bytes[0] = MNE_TAG_SINCE;
+}
+
 void mne_key_orphan(MneKey *out, uint32_t table, uint64_t data)
 {
 	key_begin(out, MNE_TAG_ORPHAN);
@@ -225,13 +243,16 @@ static void parse_rest(MneReader *reader, MneKeyParts *out)
 		parse_name(reader, out, 1);
 		break;
 	case MNE_TAG_CKPT:
+	case MNE_TAG_BOOKMARK:
 	case MNE_TAG_SEGMENT: out->id = mne_read_be64(reader); break;
+	case MNE_TAG_STUB:
 	case MNE_TAG_RETAINED: parse_retained(reader, out); break;
 	case MNE_TAG_TALLY:
 		out->table = mne_read_be32(reader);
 		out->id = mne_read_be64(reader);
 		out->seq = mne_read_be64(reader);
 		break;
+	case MNE_TAG_SINCE:
 	case MNE_TAG_CHANGED:
 		out->seq = mne_read_be64(reader);
 		parse_inner(reader, rest_of(reader), out);

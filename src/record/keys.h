@@ -38,6 +38,11 @@
 	MNE_KEY(TALLY, 0x36, "table:32 first:64 last:64",                                \
 		"bytes and number of the values retained under last, and seen by the "   \
 		"checkpoints from first on")                                             \
+	MNE_KEY(BOOKMARK, 0x38, "bookmark:64", "a checkpoint's, without its bytes")      \
+	MNE_KEY(STUB, 0x39, "key seq:64",                                                \
+		"what a bookmark needs of the value as it was: no content")              \
+	MNE_KEY(SINCE, 0x3a, "seq:64 key",                                               \
+		"nothing: the key was touched since the bookmark of seq")                \
 	MNE_KEY(ORPHAN, 0x40, "table:32 data:64",                                        \
 		"seq: extents nobody names any more")                                    \
 	MNE_KEY(SEGMENT, 0x41, "segment:64", "live bytes")
@@ -75,6 +80,9 @@ void mne_key_xattr(MneKey *out, uint32_t table, uint64_t record, MneSlice name);
 void mne_key_ckpt(MneKey *out, uint64_t checkpoint);
 void mne_key_retained(MneKey *out, MneSlice key, uint64_t seq);
 void mne_key_changed(MneKey *out, uint64_t seq, MneSlice key);
+void mne_key_bookmark(MneKey *out, uint64_t bookmark);
+void mne_key_stub(MneKey *out, MneSlice key, uint64_t seq);
+void mne_key_since(MneKey *out, uint64_t seq, MneSlice key);
 void mne_key_orphan(MneKey *out, uint32_t table, uint64_t data);
 void mne_key_segment(MneKey *out, uint64_t segment);
 void mne_key_tally(MneKey *out, uint32_t table, uint64_t first, uint64_t last);
@@ -83,13 +91,14 @@ void mne_key_tally(MneKey *out, uint32_t table, uint64_t first, uint64_t last);
 typedef struct {
 	MneTag tag;
 	uint32_t table;
-	uint64_t id; /* dir, record, data, checkpoint or segment; TALLY: first */
+	uint64_t
+		id; /* dir, record, data, checkpoint, bookmark or segment; TALLY: first */
 	uint32_t fragment;
 	uint64_t offset; /* EXTENT */
-	uint64_t seq; /* RETAINED, CHANGED; TALLY: last */
+	uint64_t seq; /* RETAINED, CHANGED, STUB, SINCE; TALLY: last */
 	uint64_t dir; /* NAME */
 	MneSlice name; /* borrowed from the key */
-	MneSlice inner; /* RETAINED, CHANGED: the key inside */
+	MneSlice inner; /* RETAINED, CHANGED, STUB, SINCE: the key inside */
 } MneKeyParts;
 
 /* VALUE_CORRUPT for anything a builder cannot have made. */

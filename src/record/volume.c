@@ -404,7 +404,7 @@ static int make_store(MneVolume *volume, const MneVolumeOptions *options)
 	MNE_TRY(take_lock(volume));
 	MNE_TRY(open_engines(volume, options, true));
 	volume->cookie = ((uint64_t)g_random_int() << 32) | g_random_int();
-	volume->features = MNE_FEATURES_KNOWN;
+	volume->features = MNE_FEATURES_NEW;
 	volume->next_id = FIRST_ID;
 	volume->next_table = 1;
 	volume->seq = 1;

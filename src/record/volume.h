@@ -26,8 +26,10 @@
  * one of them refuses the store. */
 enum {
 	MNE_FEATURE_NAMES = 1, /* every name of a hard-linked file has a NAME key */
+	MNE_FEATURE_BOOKMARKS = 2, /* there are bookmarks, or were */
 };
-#define MNE_FEATURES_KNOWN ((uint64_t)MNE_FEATURE_NAMES)
+#define MNE_FEATURES_KNOWN ((uint64_t)(MNE_FEATURE_NAMES | MNE_FEATURE_BOOKMARKS))
+#define MNE_FEATURES_NEW   ((uint64_t)MNE_FEATURE_NAMES) /* of a new store */
 
 typedef struct MneVolume {
 	char *path;

@@ -8,6 +8,7 @@
 
 #include "txn/commit.h"
 
+#include "ckpt/stub.h"
 #include "txn/tell.h"
 #include "txn/txstate.h"
 #include "util/coding.h"
@@ -145,18 +146,21 @@ int mne_commit_finish(MneCommit *commit)
 static int retain_now(MneCommit *commit, MneSlice key, bool makes)
 {
 	MneStore *store = commit->store;
-	uint64_t newest = mne_ckpts_newest(store->ckpts, mne_key_table_of(key));
+	uint32_t table = mne_key_table_of(key);
+	uint64_t newest = mne_ckpts_newest(store->ckpts, table);
+	uint64_t bookmark = mne_ckpts_newest(store->bookmarks, table);
 	g_autoptr(GBytes) now = NULL;
 	int err;
 
-	if (newest == 0)
+	if (newest == 0 && bookmark == 0)
 		return 0;
 	err = mne_view_get(&store->stored.base, key, &now);
 	if (err < 0 && err != -ENOENT)
 		return err;
-	if (now || makes)
-		mne_commit_retain(commit, newest, key, mne_slice_of(now));
-	return 0;
+	if (!now && !makes)
+		return 0;
+	mne_commit_retain(commit, newest, key, mne_slice_of(now));
+	return mne_stub_retain(bookmark, key, mne_slice_of(now), store->batch);
 }
 
 int mne_commit_put(MneCommit *commit, const MneKey *key, MneSlice value)

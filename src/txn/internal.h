@@ -54,6 +54,7 @@ struct MneStore {
 	MneLiveView stored;
 	MneServedView live;
 	MneCkpts *ckpts;
+	MneCkpts *bookmarks;
 	MneLock gate; /* one commit at a time; see txn/commit.h */
 	MneKvBatch *batch; /* of the commit that holds the gate */
 	MneFiles *files;
@@ -105,6 +106,7 @@ int mne_rollback_resume(MneStore *store) MNE_CHECKED;
 
 /* One bounded step each: 1 when something was done, 0 when nothing is left. */
 int mne_reclaim_step(MneStore *store) MNE_CHECKED;
+int mne_bookmark_step(MneStore *store) MNE_CHECKED;
 int mne_orphan_step(MneStore *store) MNE_CHECKED;
 int mne_sweep_step(MneStore *store) MNE_CHECKED;
 

@@ -86,6 +86,7 @@ static void store_free(MneStore *store)
 	mne_feed_free(store->feed);
 	mne_served_clear(&store->live);
 	g_clear_pointer(&store->ckpts, mne_ckpts_free);
+	g_clear_pointer(&store->bookmarks, mne_ckpts_free);
 	g_clear_pointer(&store->batch, mne_kv_batch_free);
 	g_queue_clear_full(&store->notices.queue, g_free);
 	mne_lock_clear(&store->gate);
@@ -127,8 +128,14 @@ static int load(MneStore *store)
 	mne_live_view_init(&store->stored, store->volume->kv, store->volume->blob);
 	mne_served_init(&store->live, &store->stored.base);
 	mne_space_init(&store->space, store->volume->path);
-	store->ckpts = mne_ckpts_new(store->volume->kv, &store->stored.base);
+	store->ckpts = mne_ckpts_new(store->volume->kv, &store->stored.base,
+				     &mne_ckpt_tags);
+	store->bookmarks = mne_ckpts_new(store->volume->kv, &store->stored.base,
+					 &mne_bookmark_tags);
 	MNE_TRY(mne_ckpts_load(store->ckpts));
+	MNE_TRY(mne_ckpts_load(store->bookmarks));
+	if (!store->options.read_only)
+		MNE_TRY(mne_store_add_names(store)); /* before they are counted */
 	MNE_TRY(mne_store_load_tally(store));
 	mne_limit_init(&store->limit, &store->options, store->volume->path);
 	mne_limit_refresh(store);
@@ -136,7 +143,6 @@ static int load(MneStore *store)
 	MNE_TRY(mne_rollback_resume(store));
 	if (store->options.read_only || store->failed)
 		return 0;
-	MNE_TRY(mne_store_add_names(store));
 	return make_root(store);
 }
 
@@ -177,7 +183,10 @@ MneStore *mne_store_new_staged(MneTx *tx, uint64_t seq)
 	store = store_alloc(&options, MNE_RANK_TXN);
 	store->tx = tx;
 	store->volume = mne_volume_new_staged(tx->of->volume, seq);
-	store->ckpts = mne_ckpts_new(store->volume->kv, &store->live.base);
+	store->ckpts = mne_ckpts_new(store->volume->kv, &store->live.base,
+				     &mne_ckpt_tags);
+	store->bookmarks = mne_ckpts_new(store->volume->kv, &store->live.base,
+					 &mne_bookmark_tags);
 	mne_space_init(&store->space, store->volume->path);
 	return store;
 }
@@ -185,6 +194,7 @@ MneStore *mne_store_new_staged(MneTx *tx, uint64_t seq)
 void mne_store_free_staged(MneStore *store)
 {
 	g_clear_pointer(&store->ckpts, mne_ckpts_free);
+	g_clear_pointer(&store->bookmarks, mne_ckpts_free);
 	mne_volume_free_staged(store->volume);
 	store_free(store);
 }
@@ -208,6 +218,11 @@ void mne_store_close(MneStore *store)
 MneView *mne_store_live(MneStore *store)
 {
 	return &store->live.base;
+}
+
+MneCkpts *mne_store_bookmarks(MneStore *store)
+{
+	return store->bookmarks;
 }
 
 MneCkpts *mne_store_ckpts(MneStore *store)

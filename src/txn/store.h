@@ -56,6 +56,7 @@ void mne_store_close(MneStore *store);
 /* The tables as they are, committed; a file being written is seen through txn/file.h. */
 MneView *mne_store_live(MneStore *store);
 MneCkpts *mne_store_ckpts(MneStore *store);
+MneCkpts *mne_store_bookmarks(MneStore *store);
 
 /* Was the last stop unclean (the caller may want to run the check passes)? */
 bool mne_store_was_unclean(const MneStore *store);

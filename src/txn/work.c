@@ -109,6 +109,7 @@ static bool step(MneStore *store, const char *what, int (*func)(MneStore *))
 bool mne_store_work(MneStore *store)
 {
 	return step(store, "reclaiming a checkpoint", mne_reclaim_step) ||
+	       step(store, "reclaiming a bookmark", mne_bookmark_step) ||
 	       step(store, "reaping deleted files", mne_orphan_step) ||
 	       step(store, "sweeping segments", mne_sweep_step);
 }
