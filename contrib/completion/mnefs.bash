@@ -81,8 +81,7 @@ _mnefs() {
 			words="--keep-last --keep-hourly --keep-daily --keep-weekly --keep-monthly
 				--keep-yearly -n --dry-run $globals"
 			;;
-		*) words='create list show drop pin unpin prune rename verify' ;;
-		*) words='create list show drop prune rename bookmark bookmarks unbookmark' ;;
+		*) words='create list show drop pin unpin prune rename verify bookmark bookmarks unbookmark' ;;
 		esac
 		;;
 	hook)
