@@ -16,6 +16,7 @@ import copy
 import errno
 import os
 import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -31,7 +32,7 @@ from hypothesis.stateful import (
 )
 import pytest
 
-from harness import RENAME_EXCHANGE, fsync_path, renameat2
+from harness import RENAME_EXCHANGE, find_mnefs, fsync_path, renameat2
 
 TABLES = ["t", "u"]
 NAMES = ["a", "b", "c", "d"]
@@ -63,6 +64,36 @@ def freeze(node):
         return ("file", node.data, xattrs)
     inside = {name: freeze(child) for name, child in node.entries.items()}
     return ("dir", tuple(sorted(inside.items())), xattrs)
+
+
+def flatten(root):
+    """What a list of paths is about: path -> what is there, of directories not what is in
+    them."""
+    flat = {}
+
+    def visit(path, node):
+        flat[path] = (node.data if isinstance(node, File) else None, dict(node.xattrs))
+        if isinstance(node, Dir):
+            for name, child in node.entries.items():
+                visit(f"{path}/{name}".lstrip("/"), child)
+
+    for name, table in root.entries.items():
+        visit(name, table)
+    return flat
+
+
+def follow(listed, copy_, to):
+    """As rsync does with a list: every path of it becomes what it is in `to`."""
+    for path in listed:
+        if path == ".":
+            continue
+        if path not in to or to[path][0] is not None:
+            for below in [p for p in copy_ if p.startswith(path + "/")]:
+                del copy_[below]
+        if path in to:
+            copy_[path] = to[path]
+        else:
+            copy_.pop(path, None)
 
 
 def frozen_disk(path):
@@ -117,6 +148,7 @@ class Machine(RuleBasedStateMachine):
         self.here = Path(self.top) / f"store-{self.number}"
         self.root = Dir()
         self.checkpoints = {}
+        self.bookmarks = {}
         self.byte = 0
         self.m = None
         self.since = 0
@@ -549,6 +581,79 @@ class Machine(RuleBasedStateMachine):
         self.checkpoints[answer[0]] = left
         for each in tables:
             self.root.entries[each] = then.entries[each]
+        self.durable()
+        self.since += 1
+        type(self).changes += 1
+
+    # what changed, and the way back
+
+    def moments(self):
+        """Everything a list can start from or lead to: name -> tree."""
+        return {**self.checkpoints, **self.bookmarks}
+
+    @precondition(lambda self: self.checkpoints)
+    @rule(number=numbers, name=st.sampled_from(["m1", "m2"]))
+    def bookmark(self, number, name):
+        of = sorted(self.checkpoints)[number % len(self.checkpoints)]
+        (self.m.path / ".mnefs/bookmarks").write_text(f"replace\t{of}\t{name}\n")
+        self.bookmarks[name] = copy.deepcopy(self.checkpoints[of])
+        self.durable()
+
+    @rule(name=st.sampled_from(["m1", "m2"]))
+    def drop_bookmark(self, name):
+        def act():
+            (self.m.path / ".mnefs/bookmarks").write_text(f"drop\t{name}\n")
+
+        if self.do(0 if name in self.bookmarks else errno.ENOENT, act):
+            del self.bookmarks[name]
+            # A crash may bring it back; it would be replaced before it is looked at.
+            fsync_path(self.m.path / "t")
+            self.durable()
+
+    @precondition(lambda self: self.checkpoints or self.bookmarks)
+    @rule(number=numbers, other=numbers)
+    def changed_list(self, number, other):
+        moments = self.moments()
+        names = sorted(moments)
+        a = names[number % len(names)]
+        b = [*names, ""][other % (len(names) + 1)]
+        if a == b:
+            return
+        text = (self.m.path / ".mnefs/changed" / f"{a}..{b}").read_bytes()
+        listed = [os.fsdecode(path) for path in text.split(b"\0")[:-1]]
+        copy_, to = flatten(moments[a]), flatten(moments[b] if b else self.root)
+        follow(listed, copy_, to)
+        if copy_ != to:
+            wrong = {p for p in {*copy_, *to} if copy_.get(p) != to.get(p)}
+            self.fail(f"the list {a}..{b} leaves {sorted(wrong)[:5]} as they were")
+        if len(set(listed)) != len(listed):
+            self.fail(f"the list {a}..{b} has a path twice")
+
+    @precondition(lambda self: self.checkpoints)
+    @rule(number=numbers, where=numbers)
+    def restore(self, number, where):
+        name = sorted(self.checkpoints)[number % len(self.checkpoints)]
+        then = self.checkpoints[name]
+        paths = [p for p in sorted(flatten(then)) if "/" in p]
+        if not paths:
+            return
+        table, path = paths[where % len(paths)].split("/", 1)
+        live = self.find(table, path)
+        if not live:
+            return  # directories above it would have to come back, too
+        node = then.entries[table]
+        for part in path.split("/"):
+            node = node.entries[part]
+        said = subprocess.run(
+            [find_mnefs(), "-C", self.m.path, "restore", "-q", "--from", name]
+            + [f"{table}/{path}"],
+            capture_output=True,
+            text=True,
+        )
+        if said.returncode != 0:
+            self.fail(f"restore of {table}/{path} from {name}: {said.stderr}")
+        live[0].entries[live[1]] = copy.deepcopy(node)
+        fsync_path(self.m.path / "t")
         self.durable()
         self.since += 1
         type(self).changes += 1
