@@ -23,11 +23,11 @@ _mnefs_tables() {
 _mnefs() {
 	local cur=$2 prev=$3 verb='' sub='' i
 	local -a at=()
-	local commands='mount umount init status df checkpoint ck changed diff history restore hold at rsync hook rollback counter watch check version help'
+	local commands='mount umount init status df checkpoint ck table query changed diff history restore hold at rsync hook rollback counter watch check version help'
 	local globals='-C --at --json -q --quiet -v --verbose --no-color -h --help -V --version
 		--list-commands'
 	local mount='ro rw create ctl=hidden ctl=visible ctl=off sync= sync=commit sync=off commit=
-		cp= cplinks=on cplinks=off hooks= hook_timeout= history= full=fail full=drop auto=hourly: auto=daily: auto=weekly: auto=monthly: io_uring=on io_uring=off allow_other debug noexec nosuid nodev noatime nodiratime'
+		cp= cplinks=on cplinks=off hash_modules= hooks= hook_timeout= history= full=fail full=drop auto=hourly: auto=daily: auto=weekly: auto=monthly: io_uring=on io_uring=off allow_other debug noexec nosuid nodev noatime nodiratime'
 
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
@@ -101,10 +101,20 @@ _mnefs() {
 		words="--from --to -n --dry-run $globals"
 		[[ $prev == --from ]] && words=$(_mnefs_checkpoints "${at[@]}")
 		;;
-	check) words="--repair --fast $globals" ;;
 	hold | at) words="$globals -- @latest @yesterday $(_mnefs_checkpoints "${at[@]}")" ;;
 	rsync) words="-j --jobs --since --verify $globals -- $(_mnefs_checkpoints "${at[@]}")" ;;
 	counter) words="--signed $globals" ;;
+	table)
+		case $sub in
+		create) words="--fragments --listing --hash --hash-arg $globals" ;;
+		fragments) words="-w --wait $globals $(_mnefs_tables "${at[@]}")" ;;
+		show | set | drop) words="$globals $(_mnefs_tables "${at[@]}")" ;;
+		list) words=$globals ;;
+		*) words='create list show set drop fragments' ;;
+		esac
+		;;
+	query) words="-n --name --from --before --limit --null $globals $(_mnefs_tables "${at[@]}")" ;;
+	check) words="--repair --fast --hash-modules $globals" ;;
 	watch) words="--since --detailed $globals" ;;
 	help) words="$commands paths errors recipes" ;;
 	init | umount | status | df | version) words=$globals ;;

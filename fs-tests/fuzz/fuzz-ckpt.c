@@ -55,6 +55,7 @@ static void check(MneCkpt *ckpt, MneSlice value)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	g_autoptr(GBytes) value = value_around(MNE_KIND_CKPT, mne_slice(data, size));
+	g_autoptr(MneFrags) frags = mne_frags_new(NULL);
 	g_autoptr(MneKv) kv = mne_kv_mem_new();
 	g_autoptr(GPtrArray) active = NULL;
 	g_autoptr(MneCkpts) set = NULL;
@@ -62,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int err;
 
 	store_value(kv, mne_slice_of(value));
-	mne_live_view_init(&live, kv, NULL);
+	mne_live_view_init(&live, kv, frags, NULL);
 	set = mne_ckpts_new(kv, &live.base, &mne_ckpt_tags);
 	err = mne_ckpts_load(set);
 	active = mne_ckpts_list(set);

@@ -19,6 +19,7 @@ static void build(const MneKeyParts *parts, MneKey *out)
 	case MNE_TAG_SUPER: mne_key_super(out); break;
 	case MNE_TAG_ROLLBACK: mne_key_rollback(out); break;
 	case MNE_TAG_TABLE: mne_key_table(out, parts->name); break;
+	case MNE_TAG_FRAGS: mne_key_frags(out, parts->table); break;
 	case MNE_TAG_NODE:
 		mne_key_node(out, parts->table, parts->id, parts->name);
 		break;
@@ -48,8 +49,8 @@ static void build(const MneKeyParts *parts, MneKey *out)
 
 static bool is_data(MneTag tag)
 {
-	return tag == MNE_TAG_NODE || tag == MNE_TAG_INODE || tag == MNE_TAG_NAME ||
-	       tag == MNE_TAG_EXTENT || tag == MNE_TAG_XATTR;
+	return tag == MNE_TAG_FRAGS || tag == MNE_TAG_NODE || tag == MNE_TAG_INODE ||
+	       tag == MNE_TAG_NAME || tag == MNE_TAG_EXTENT || tag == MNE_TAG_XATTR;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -55,6 +55,7 @@ static void build(const MneKeyParts *parts, MneKey *out)
 	case MNE_TAG_SUPER: mne_key_super(out); break;
 	case MNE_TAG_ROLLBACK: mne_key_rollback(out); break;
 	case MNE_TAG_TABLE: mne_key_table(out, parts->name); break;
+	case MNE_TAG_FRAGS: mne_key_frags(out, parts->table); break;
 	case MNE_TAG_NODE:
 		mne_key_node(out, parts->table, parts->id, parts->name);
 		break;
@@ -101,6 +102,7 @@ static void some_key(MneTag tag, MneKey *out)
 	case MNE_TAG_SUPER: mne_key_super(out); break;
 	case MNE_TAG_ROLLBACK: mne_key_rollback(out); break;
 	case MNE_TAG_TABLE: mne_key_table(out, some_name()); break;
+	case MNE_TAG_FRAGS: mne_key_frags(out, some_u32()); break;
 	case MNE_TAG_NODE:
 		mne_key_node(out, some_u32(), some_u64(),
 			     g_test_rand_int_range(0, 3) ? some_name()

@@ -106,10 +106,15 @@ bool mne_check_del(MneCheck *check, MneSlice key)
 bool mne_check_del_kept(MneCheck *check, MneSlice key, MneSlice value)
 {
 	MneCkpts *ckpts = mne_store_ckpts(check->store);
+	MneKey logical;
 
+	memcpy(logical.bytes, key.data, key.len);
+	logical.len = (uint16_t)key.len;
+	if (key.data[0] == MNE_TAG_NODE)
+		mne_key_set_fragment(&logical, 0);
 	if (check->repair)
-		mne_retain(mne_ckpts_newest(ckpts, mne_key_table_of(key)), key, value,
-			   check->batch);
+		mne_retain(mne_ckpts_newest(ckpts, mne_key_table_of(key)),
+			   mne_key_slice(&logical), value, check->batch);
 	return mne_check_del(check, key);
 }
 

@@ -25,8 +25,10 @@ static bool is_table_root(MneCheck *check, const MneDirFact *dir)
 bool mne_check_has_key(MneCheck *check, const MneKey *key)
 {
 	g_autoptr(GBytes) value = NULL;
+	MneKey at = *key;
 
-	return mne_kv_get(check->kv, mne_key_slice(key), &value) == 0;
+	mne_check_route(check, &at);
+	return mne_kv_get(check->kv, mne_key_slice(&at), &value) == 0;
 }
 
 void mne_check_adopt(MneCheck *check, MneCheckId parent, bool is_dir)
@@ -51,8 +53,10 @@ static bool put_ref(MneCheck *check, const MneKey *key, MneKind kind, MneCheckId
 {
 	uint64_t seq = check->store->volume->seq;
 	g_autoptr(GBytes) value = mne_ref_encode(kind, seq, what.id, mode);
+	MneKey at = *key;
 
-	return mne_check_put(check, mne_key_slice(key), value);
+	mne_check_route(check, &at);
+	return mne_check_put(check, mne_key_slice(&at), value);
 }
 
 /* Rewrite a directory's inode with the name and parent given; made anew when lost. */

@@ -50,6 +50,7 @@ static int check_name(MneCheck *check, MneSlice key, const MneKeyParts *parts,
 	MneKey node;
 
 	mne_key_node(&node, parts->table, parts->dir, parts->name);
+	mne_check_route(check, &node);
 	if (holds(check, &node, value))
 		return 0;
 	text = mne_path_of_name(check, parts->table, parts->dir, parts->name);

@@ -114,5 +114,6 @@ bool mne_rescue_data(MneCheck *check, MneCheckId data, uint64_t end, uint64_t st
 	mne_fact_add(check->data, data.table, data.id);
 	mne_check_adopt(check, (MneCheckId){ data.table, table->schema.dir }, false);
 	value = file_of(check, data, end, stored);
+	mne_check_route(check, &key);
 	return mne_check_put(check, mne_key_slice(&key), value);
 }

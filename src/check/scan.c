@@ -12,6 +12,7 @@
 #include "check/state.h"
 #include "ckpt/plan.h"
 #include "ckpt/tally.h"
+#include "txn/internal.h"
 
 /* 0 when the value is good, and then its facts are noted. */
 typedef int (*NoteFunc)(MneCheck *check, const MneKeyParts *parts, MneSlice value);
@@ -170,6 +171,14 @@ static int note_xattr(MneCheck *check, const MneKeyParts *parts, MneSlice value)
 	return require_kind(value, MNE_KIND_XATTR, &payload);
 }
 
+static int note_frags(MneCheck *check, const MneKeyParts *parts, MneSlice value)
+{
+	g_autoptr(MneFragMap) map = NULL;
+
+	return mne_frag_map_decode(value, parts->table, mne_frags_hash,
+				   check->store->frags, &map);
+}
+
 static int note_ckpt(MneCheck *check, const MneKeyParts *parts, MneSlice value)
 {
 	MneKind kind;
@@ -214,6 +223,7 @@ static int note_retained(MneCheck *check, const MneKeyParts *parts, MneSlice val
 	case MNE_TAG_NODE:
 	case MNE_TAG_INODE:
 	case MNE_TAG_NAME: return note_retained_node(check, &inner, value);
+	case MNE_TAG_FRAGS: return note_frags(check, &inner, value);
 	case MNE_TAG_EXTENT: return note_extent(check, &inner, value);
 	case MNE_TAG_XATTR: return note_xattr(check, &inner, value);
 	case MNE_TAG_SUPER:
@@ -311,6 +321,7 @@ static NoteFunc note_of(MneTag tag)
 	case MNE_TAG_SUPER: return note_framed;
 	case MNE_TAG_ROLLBACK: return note_rollback;
 	case MNE_TAG_TABLE: return note_table;
+	case MNE_TAG_FRAGS: return note_frags;
 	case MNE_TAG_NODE: return note_node;
 	case MNE_TAG_INODE: return note_inode;
 	case MNE_TAG_NAME: return note_name;

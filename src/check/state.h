@@ -85,6 +85,8 @@ bool mne_mend_dir(MneCheck *check, MneDirFact *dir, uint64_t parent, MneSlice na
 bool mne_rescue_table(MneCheck *check, uint32_t table);
 /* The extents of a data id, up to `end`, `stored` bytes of them: a file. */
 bool mne_rescue_data(MneCheck *check, MneCheckId data, uint64_t end, uint64_t stored);
+/* passes_frags.c: a logical key of a name becomes where it stands in the store. */
+void mne_check_route(MneCheck *check, MneKey *key);
 
 /* facts.c */
 void mne_facts_init(MneCheck *check);

@@ -353,6 +353,8 @@ static int handle_key(MneChanges *c, MneSlice key, MneChange *out)
 	MneKeyParts parts;
 
 	MNE_TRY(mne_key_parse(key, &parts));
+	if (parts.tag == MNE_TAG_FRAGS)
+		return 0; /* where records stand is not what they are */
 	if (parts.tag == MNE_TAG_INODE) {
 		c->links_carried = false;
 		return mne_link_names_open(c->views[NOW], parts.table, parts.id,

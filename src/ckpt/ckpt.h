@@ -14,6 +14,7 @@
  */
 #pragma once
 
+#include "frag/map.h"
 #include "util/lock.h"
 #include "util/ref.h"
 #include "view/view.h"
@@ -110,6 +111,10 @@ unsigned mne_ckpts_dropping(MneCkpts *set);
 uint64_t mne_ckpts_newest(MneCkpts *set, uint32_t table);
 /* Seconds since the epoch of that checkpoint; 0: none. */
 int64_t mne_ckpts_newest_time(MneCkpts *set, uint32_t table);
+
+/* How the table's records were spread, dir its root directory: a new reference. */
+int mne_ckpt_frag_map(MneCkpt *ckpt, uint32_t table, uint64_t dir, MneFragMap **out_map)
+	MNE_CHECKED;
 
 /* How many ACTIVE checkpoints covering table see the version this view's node is: the
  * factor of st_nlink in a checkpoint.  key: where the node stands (logical). */

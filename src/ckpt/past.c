@@ -16,6 +16,7 @@
 
 #include "ckpt/ckpt.h"
 #include "ckpt/set.h"
+#include "frag/live.h"
 #include "record/keys.h"
 #include "record/node.h"
 #include "table/schema.h"
@@ -116,6 +117,8 @@ typedef struct {
 	uint64_t kept_seq;
 	bool kept_ended, kept_stale;
 	MneKey from; /* entries before it are not asked for */
+	MneFragMap *map; /* reference: only names of that fragment; or NULL */
+	uint32_t only;
 	MneKey key; /* of the group in hand */
 	GByteArray *image; /* its value */
 } PastIter;
@@ -149,15 +152,34 @@ static int next_kept(PastIter *iter)
 	return 0;
 }
 
+static int is_passed_over(const PastIter *iter)
+{
+	uint32_t frag, new;
+
+	if (mne_slice_compare(iter->kept_key, mne_key_slice(&iter->from)) < 0)
+		return true;
+	if (!iter->map)
+		return false;
+	MNE_TRY(mne_frag_map_place(iter->map,
+				   mne_slice(iter->kept_key.data + MNE_KEY_NODE_PREFIX,
+					     iter->kept_key.len - MNE_KEY_NODE_PREFIX),
+				   &frag, &new));
+	return frag != iter->only;
+}
+
 /* The seq behind a key begins with NULs: images of the key just before `from` can stand
  * after it, and are passed over. */
 static int settle_kept(PastIter *iter)
 {
 	while (iter->kept_stale && !iter->kept_ended) {
+		int passed;
+
 		MNE_TRY(next_kept(iter));
-		iter->kept_stale = !iter->kept_ended &&
-				   mne_slice_compare(iter->kept_key,
-						     mne_key_slice(&iter->from)) < 0;
+		if (iter->kept_ended)
+			return 0;
+		passed = is_passed_over(iter);
+		MNE_TRY(passed);
+		iter->kept_stale = passed != 0;
 	}
 	return 0;
 }
@@ -247,6 +269,7 @@ static void past_free(MneIter *base)
 	mne_iter_free(iter->live);
 	mne_iter_free(iter->retained);
 	g_byte_array_unref(iter->image);
+	mne_frag_map_unref(iter->map);
 	mne_ckpt_unref(iter->ckpt);
 	g_free(iter);
 }
@@ -260,31 +283,75 @@ static void retained_prefix(MneCkpts *set, MneKey *out, MneSlice prefix)
 	out->len = (uint16_t)(out->len - 8);
 }
 
+int mne_ckpt_frag_map(MneCkpt *ckpt, uint32_t table, uint64_t dir, MneFragMap **out_map)
+{
+	MneLiveView *live = (MneLiveView *)mne_ckpts_live(ckpt->set);
+	g_autoptr(GBytes) value = NULL;
+	MneKey key;
+	int err;
+
+	mne_key_frags(&key, table);
+	err = past_get(&ckpt->view, mne_key_slice(&key), &value);
+	if (err == -ENOENT) {
+		*out_map = mne_frag_map_new(table, dir);
+		return 0;
+	}
+	MNE_TRY(err);
+	return mne_frag_map_decode(mne_slice_of(value), table, mne_frags_hash,
+				   live->frags, out_map);
+}
+
+/* The live part: everything, or one fragment as the checkpoint knows it. */
+static int live_iter(MneCkpt *ckpt, MneSlice prefix, MneSlice from, PastIter *iter)
+{
+	MneLiveView *live = (MneLiveView *)mne_ckpts_live(ckpt->set);
+	MneKeyParts parts;
+
+	if (prefix.data[0] != MNE_TAG_NODE || prefix.len < MNE_KEY_NODE_PREFIX ||
+	    mne_key_fragment(prefix) == 0)
+		return mne_view_iter(&live->base, prefix, from, &iter->live);
+	MNE_TRY(mne_key_parse(prefix, &parts));
+	MNE_TRY(mne_ckpt_frag_map(ckpt, parts.table, parts.id, &iter->map));
+	iter->only = parts.fragment;
+	return mne_live_iter_of(live, iter->map, iter->only,
+				mne_slice(from.data + MNE_KEY_NODE_PREFIX,
+					  from.len - MNE_KEY_NODE_PREFIX),
+				&iter->live);
+}
+
+static void key_of(MneKey *key, MneSlice bytes)
+{
+	if (bytes.len > 0)
+		memcpy(key->bytes, bytes.data, bytes.len);
+	key->len = (uint16_t)bytes.len;
+}
+
 static int past_iter(MneView *view, MneSlice prefix, MneSlice from, MneIter **out_iter)
 {
+	PastIter *iter = g_new0(PastIter, 1);
+	g_autoptr(MneIter) owner = &iter->base;
 	MneCkpt *ckpt = (MneCkpt *)view;
-	g_autoptr(MneIter) live = NULL;
-	MneKey kept_prefix, kept_from;
+	MneKey kept_prefix, kept_from, all;
 	MneKvIter *kv = NULL;
-	PastIter *iter;
 
-	MNE_TRY(require_active(ckpt));
-	MNE_TRY(mne_view_iter(mne_ckpts_live(ckpt->set), prefix, from, &live));
-	MNE_TRY(mne_kv_iter(mne_ckpts_kv(ckpt->set), &kv));
-	retained_prefix(ckpt->set, &kept_prefix, prefix);
-	retained_prefix(ckpt->set, &kept_from, from);
-
-	iter = g_new0(PastIter, 1);
 	iter->base.ops = &past_iter_ops;
 	iter->ckpt = mne_ckpt_ref(ckpt);
-	iter->live = g_steal_pointer(&live);
+	iter->image = g_byte_array_new();
+	iter->live_stale = iter->kept_stale = true;
+	MNE_TRY(require_active(ckpt));
+	MNE_TRY(live_iter(ckpt, prefix, from, iter));
+	MNE_TRY(mne_kv_iter(mne_ckpts_kv(ckpt->set), &kv));
+	key_of(&iter->from, from);
+	key_of(&all, prefix);
+	if (iter->map) {
+		mne_key_set_fragment(&iter->from, 0);
+		mne_key_set_fragment(&all, 0);
+	}
+	retained_prefix(ckpt->set, &kept_prefix, mne_key_slice(&all));
+	retained_prefix(ckpt->set, &kept_from, mne_key_slice(&iter->from));
 	iter->retained = mne_iter_kv_new(kv, mne_key_slice(&kept_prefix),
 					 mne_key_slice(&kept_from));
-	iter->image = g_byte_array_new();
-	memcpy(iter->from.bytes, from.data, from.len);
-	iter->from.len = (uint16_t)from.len;
-	iter->live_stale = iter->kept_stale = true;
-	*out_iter = &iter->base;
+	*out_iter = g_steal_pointer(&owner);
 	return 0;
 }
 

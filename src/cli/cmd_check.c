@@ -73,6 +73,8 @@ static int check(const MneCli *cli, MneCheckReport *report)
 
 	options.read_only = !repair;
 	options.no_background = true;
+	if (mne_cli_value(cli, "hash-modules"))
+		options.hash_modules = mne_cli_value(cli, "hash-modules");
 	err = check_once(cli, &options, report);
 	if (!repair || !mne_check_can_salvage(err))
 		return err;

@@ -63,6 +63,8 @@ static MneFuseOptions fuse_options(const MneMountOptions *asked)
 	fuse.store_options.history_percent = asked->history_percent;
 	fuse.store_options.full_drops = asked->full_drops;
 	fuse.store_options.commit_seconds = asked->commit_seconds;
+	if (asked->hash_modules)
+		fuse.store_options.hash_modules = asked->hash_modules;
 	return fuse;
 }
 

@@ -66,6 +66,7 @@ static const MneCommand helper = {
 static const MneOption check_options[] = {
 	{ "repair", 0, NULL, "mend what can be mended" },
 	{ "fast", 0, NULL, "do not read the files' bytes" },
+	{ "hash-modules", 0, "DIR", "where hash modules are" },
 	NO_MORE,
 };
 
@@ -147,6 +148,28 @@ static const MneOption restore_options[] = {
 	NO_MORE,
 };
 
+static const MneOption table_create_options[] = {
+	{ "fragments", 0, "N", "as many from the start, or auto:RECORDS" },
+	{ "listing", 0, "WHAT", "list fragments (default), or records" },
+	{ "hash", 0, "MODULE", "phash2 (default), keyed, or a module of your own" },
+	{ "hash-arg", 0, "WORD", "what the module is told" },
+	NO_MORE,
+};
+
+static const MneOption fragments_options[] = {
+	{ "wait", 'w', NULL, "until there are as many, showing how far it is" },
+	NO_MORE,
+};
+
+static const MneOption query_options[] = {
+	{ "name", 'n', "GLOB", "names that match: * ? [abc]" },
+	{ "from", 0, "NAME", "names from this one on" },
+	{ "before", 0, "NAME", "names before this one" },
+	{ "limit", 0, "N", "so many at most" },
+	{ "null", 0, NULL, "end each name with a NUL" },
+	NO_MORE,
+};
+
 enum { MANY = 10000 };
 
 static const MneCommand commands[] = {
@@ -173,6 +196,20 @@ static const MneCommand commands[] = {
 	{ "counter", "TABLE/RECORD [+N|-N]", 1, 2,
 	  "Add to a record that is a number, as one step, and show it", counter_options,
 	  mne_cmd_counter },
+	{ "table create", "NAME", 1, 1, "Make a table", table_create_options,
+	  mne_cmd_table_create },
+	{ "table list", "", 0, 0, "List the tables", no_options, mne_cmd_table_list },
+	{ "table show", "NAME", 1, 1, "Show how a table's records are spread",
+	  no_options, mne_cmd_table_show },
+	{ "table set", "NAME PROPERTY VALUE", 3, 3,
+	  "Set fragments, listing or hash of a table", no_options, mne_cmd_table_set },
+	{ "table drop", "NAME", 1, 1, "Drop an empty table", no_options,
+	  mne_cmd_table_drop },
+	{ "table fragments", "NAME [N|+N|-N|auto:RECORDS]", 1, 2,
+	  "Show or change how many fragments a table has", fragments_options,
+	  mne_cmd_table_fragments },
+	{ "query", "TABLE", 1, 1, "List the names of a table that match", query_options,
+	  mne_cmd_query },
 	{ "watch", "[TABLE...]", 0, MANY, "Show what happens, as it happens",
 	  watch_options, mne_cmd_watch },
 	{ "checkpoint prune", "", 0, 0,

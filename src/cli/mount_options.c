@@ -169,6 +169,13 @@ static bool set_hook_timeout(MneMountOptions *options, const char *value)
 	return parse_seconds(value, &options->hook_seconds);
 }
 
+static bool set_hash_modules(MneMountOptions *options, const char *value)
+{
+	g_free(options->hash_modules);
+	options->hash_modules = g_strdup(value);
+	return *value == '/';
+}
+
 static bool ignore(MneMountOptions *options, const char *value)
 {
 	(void)options;
@@ -198,6 +205,7 @@ static const Row rows[] = {
 	{ "auto", "hourly:N, daily:N, weekly:N, monthly:N", set_auto },
 	{ "hooks", "the absolute path of a directory", set_hooks },
 	{ "hook_timeout", "seconds", set_hook_timeout },
+	{ "hash_modules", "directory", set_hash_modules },
 	{ "allow_other", NULL, set_allow_other },
 	{ "debug", NULL, set_debug },
 	{ "default_permissions", NULL, ignore }, /* always on */
@@ -343,6 +351,7 @@ void mne_mount_options_clear(MneMountOptions *options)
 	g_free(options->hooks);
 	g_string_free(options->kernel, TRUE);
 	g_string_free(options->shown, TRUE);
+	g_free(options->hash_modules);
 }
 
 bool mne_mount_options_parse(MneMountOptions *options, const char *text)

@@ -20,6 +20,7 @@ typedef struct {
 	uint64_t history_bytes; /* as MneStoreOptions has it */
 	unsigned history_percent;
 	bool full_drops;
+	char *hash_modules; /* directory; NULL: the default */
 	MneAutoRules automatic;
 	char *ckpt; /* cp=: owned; NULL: all of the store */
 	char *hooks; /* directory of programs */

@@ -11,6 +11,7 @@
 #include "fuse/crew.h"
 #include "fuse/ops.h"
 #include "fuse/reply.h"
+#include "fuse/share.h"
 #include "fuse/wire.h"
 
 #include <fcntl.h>
@@ -140,10 +141,11 @@ static void reply_written(fuse_req_t req, fuse_ino_t ino, ssize_t written)
 
 static void write_control(MneMount *mount, MneTask *task)
 {
-	(void)mount;
-	reply_written(
-		task->req, task->ino,
-		mne_handle_write(task->handle, 0, mne_slice_of(task->bytes), false));
+	ssize_t written = mne_handle_write(task->handle, 0, mne_slice_of(task->bytes),
+					   false);
+
+	mne_share_tables(mount);
+	reply_written(task->req, task->ino, written);
 }
 
 /* The kernel asks for the mode again, before who wrote can make use of the old one. */

@@ -11,6 +11,24 @@
 #include "fuse/crew.h"
 #include "fuse/ops.h"
 #include "fuse/reply.h"
+#include "fuse/share.h"
+#include "ns/frags.h"
+
+/* The first look at a fragment of a table: from now on its records have several paths. */
+static void look_up_shared(MneMount *mount, MneTask *task)
+{
+	MneIdentity dir = mne_inode_identity(task->inode);
+	MneFound found;
+	int err;
+
+	mne_ns_share_begin(mount->ns, dir.table, dir.rec);
+	mne_share_tables(mount);
+	err = mne_ns_lookup(mount->ns, task->inode, mne_slice_str(task->name), &found);
+	if (err < 0)
+		mne_reply_err(task->req, "lookup", task->ino, err);
+	else
+		mne_reply_found(task->req, &found);
+}
 
 static bool find_grave(fuse_req_t req, MneInode *parent, const char *name,
 		       MneFound *out)
@@ -33,6 +51,17 @@ void mne_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	MneInode *inode = mne_mount_inode(mount, parent);
 	MneFound found;
 	int err;
+
+	if (mne_ns_share_is_due(mount->ns, inode)) {
+		MneTask task = { .run = look_up_shared,
+				 .req = req,
+				 .ino = parent,
+				 .inode = inode,
+				 .name = g_strdup(name) };
+
+		mne_crew_post(mount->crew, &task);
+		return;
+	}
 
 	if (find_grave(req, inode, name, &found)) {
 		mne_reply_found(req, &found);

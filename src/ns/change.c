@@ -10,6 +10,7 @@
 
 #include "ns/attr.h"
 #include "ns/ctl.h"
+#include "ns/frags.h"
 #include "ns/ns.h"
 #include "ns/outcome.h"
 #include "txn/file.h"
@@ -27,7 +28,8 @@ bool mne_ns_is_slow(const MneInode *parent)
 	return mne_inode_identity(parent).object == MNE_OBJECT_CKPTS;
 }
 
-static int make_table(MneNs *ns, MneSlice name, const MneMake *what, MneFound *out)
+static int make_table(MneNs *ns, const MneIdentity *root, MneSlice name,
+		      const MneMake *what, MneFound *out)
 {
 	g_auto(MneNode) node = { 0 };
 	uint32_t table;
@@ -38,7 +40,7 @@ static int make_table(MneNs *ns, MneSlice name, const MneMake *what, MneFound *o
 				 "and put %.*s into it",
 				 (int)name.len, (const char *)name.data);
 	MNE_TRY(mne_table_create(ns->store, name, what, &table, &node));
-	mne_ns_found_live(ns, table, &node, MNE_ROOT_DIR, name, out);
+	mne_ns_found_live(ns, root, table, &node, name, out);
 	return 0;
 }
 
@@ -49,10 +51,11 @@ static int make_live(MneNs *ns, const MneIdentity *dir, MneSlice name,
 	g_auto(MneNode) node = { 0 };
 
 	MNE_TRY(mne_name_check(name));
+	MNE_TRY(mne_frag_check_name(ns, dir, name));
 	if (is_root(dir))
-		return make_table(ns, name, what, out);
+		return make_table(ns, dir, name, what, out);
 	MNE_TRY(mne_make(ns->store, &spot, what, &node));
-	mne_ns_found_live(ns, dir->table, &node, dir->rec, name, out);
+	mne_ns_found_live(ns, dir, dir->table, &node, name, out);
 	return 0;
 }
 
@@ -72,11 +75,16 @@ int mne_ns_remove(MneNs *ns, MneInode *parent, MneSlice name, bool is_dir, pid_t
 	MneIdentity dir = mne_inode_identity(parent);
 	MneSpot spot = { dir.table, dir.rec, name };
 	uint64_t rec;
+	int got;
 
 	if (dir.object == MNE_OBJECT_CKPTS && is_dir)
 		return mne_ckpts_dir_remove(ns, &dir, name, pid);
 	MNE_TRY(mne_ns_require_live(parent));
 	MNE_TRY(mne_name_check(name));
+	got = is_dir ? mne_frag_dir_remove(ns, &dir, name) : 0;
+	if (got != 0)
+		return MIN(got, 0);
+	MNE_TRY(mne_frag_check_name(ns, &dir, name));
 	if (is_root(&dir))
 		return is_dir ? mne_table_drop(ns->store, name, &rec) : -ENOENT;
 	if (is_dir)
@@ -187,6 +195,8 @@ int mne_ns_rename(MneNs *ns, MneInode *parent, MneSlice name, MneInode *new_pare
 		return mne_ckpts_dir_rename(ns, &dir, name, &new_dir, new_name, flags);
 	MNE_TRY(mne_ns_require_live(parent));
 	MNE_TRY(mne_ns_require_live(new_parent));
+	MNE_TRY(mne_frag_check_name(ns, &dir, name));
+	MNE_TRY(mne_frag_check_name(ns, &new_dir, new_name));
 
 	MneSpot from = { dir.table, dir.rec, name };
 	MneSpot to = { new_dir.table, new_dir.rec, new_name };
@@ -204,9 +214,10 @@ int mne_ns_link(MneNs *ns, MneInode *inode, MneInode *parent, MneSlice name,
 	int err;
 
 	MNE_TRY(mne_ns_require_live(parent));
-	if (self.object != dir.object)
+	if (self.object != MNE_OBJECT_LIVE)
 		return -EXDEV;
 	MNE_TRY(mne_name_check(name));
+	MNE_TRY(mne_frag_check_name(ns, &dir, name));
 	if (self.table != dir.table)
 		return mne_throw(OTHER_TABLE, "link stays inside one table");
 
@@ -215,7 +226,7 @@ int mne_ns_link(MneNs *ns, MneInode *inode, MneInode *parent, MneSlice name,
 		err = mne_link(ns->store, &finding.place, &spot, &node);
 	while (mne_inode_retry(ns->inodes, inode, err, &finding));
 	MNE_TRY(err);
-	mne_ns_found_live(ns, dir.table, &node, dir.rec, name, out);
+	mne_ns_found_live(ns, &dir, dir.table, &node, name, out);
 	return 0;
 }
 
@@ -254,8 +265,13 @@ int mne_ns_setattr(MneNs *ns, MneInode *inode, const MneAttrChange *change,
 	if (self.object == MNE_OBJECT_CTL && size && mne_ctl_is_writable(ns, self.rec))
 		return mne_ns_stat(ns, inode, out); /* what `>` does before it writes */
 	MNE_TRY(mne_ns_require_live(inode));
+	/* A view has nothing of its own: what copies trees sets times and modes, too. */
+	if (self.object != MNE_OBJECT_LIVE)
+		return mne_ns_stat(ns, inode, out);
 	MNE_TRY(change_live(ns, inode, change, size, &node));
-	*out = (MneFound){ .inode = inode, .attr_timeout = MNE_LONG_TIMEOUT };
+	*out = (MneFound){ .inode = inode };
+	if (!self.is_dir || !mne_ns_is_shared(ns, self.table))
+		out->attr_timeout = MNE_LONG_TIMEOUT;
 	mne_attr_of_live(&node, &out->attr);
 	return 0;
 }

@@ -29,6 +29,7 @@ static const MneCtlKind *const parts[] = {
 	mne_ctl_hooks,
 	mne_ctl_proof,
 	mne_ctl_rollback,
+	mne_ctl_tables,
 };
 /* clang-format on */
 

@@ -103,6 +103,7 @@ extern const MneCtlKind mne_ctl_rollback[]; /* ns/ctl_rollback.c */
 extern const MneCtlKind mne_ctl_commands[]; /* ns/ctl_commands.c: the file `ctl` */
 extern const MneCtlKind mne_ctl_counter[]; /* ns/ctl_counter.c */
 extern const MneCtlKind mne_ctl_events[]; /* ns/ctl_events.c */
+extern const MneCtlKind mne_ctl_tables[]; /* ns/ctl_tables.c: a directory each */
 extern const MneCtlKind mne_ctl_ckpt_traits[]; /* ns/ctl_ckpt_traits.c */
 extern const MneCtlKind mne_ctl_proof[]; /* ns/ctl_proof.c: sha256sums, verify */
 extern const MneCtlKind mne_ctl_hold[]; /* ns/ctl_hold.c: a file for each checkpoint */

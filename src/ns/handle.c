@@ -9,6 +9,7 @@
 #include "ns/handle.h"
 
 #include "ns/ctl.h"
+#include "ns/frags.h"
 #include "txn/file.h"
 
 #include <fcntl.h>
@@ -118,18 +119,22 @@ int mne_handle_open(MneNs *ns, MneInode *inode, const MneCtlOpen *how, bool kill
 	case MNE_OBJECT_CTL:
 		MNE_TRY(mne_ctl_open(ns, handle->self.rec, how, &handle->control));
 		break;
+	case MNE_OBJECT_FRAGS:
+	case MNE_OBJECT_FRAG:
 	case MNE_OBJECT_CKPTS: return -EISDIR;
 	}
 	*out_handle = enter(g_steal_pointer(&handle));
 	return 0;
 }
 
-static int require_room_for_files(const MneInode *parent, MneSlice name)
+static int require_room_for_files(MneNs *ns, const MneInode *parent, MneSlice name)
 {
-	bool at_root = mne_inode_identity(parent).table == MNE_ROOT_TABLE;
+	MneIdentity dir = mne_inode_identity(parent);
+	bool at_root = dir.table == MNE_ROOT_TABLE;
 
 	MNE_TRY(mne_ns_require_live(parent));
 	MNE_TRY(mne_name_check(name));
+	MNE_TRY(mne_frag_check_name(ns, &dir, name));
 	if (at_root)
 		return mne_throw(ROOT_ONLY_TABLES,
 				 "only tables can stand at the root: mkdir one, "
@@ -146,9 +151,9 @@ int mne_handle_create(MneNs *ns, MneInode *parent, MneSlice name, const MneMake 
 	g_auto(MneNode) node = { 0 };
 	MneFile *file;
 
-	MNE_TRY(require_room_for_files(parent, name));
+	MNE_TRY(require_room_for_files(ns, parent, name));
 	MNE_TRY(mne_file_create(ns->store, &spot, what, &file, &node));
-	mne_ns_found_live(ns, dir.table, &node, dir.rec, name, out);
+	mne_ns_found_live(ns, &dir, dir.table, &node, name, out);
 
 	MneHandle *handle = handle_new(ns, out->inode);
 

@@ -25,6 +25,7 @@ struct MneInode {
 	uint32_t table;
 	uint8_t object; /* MneObject */
 	bool is_dir;
+	uint16_t frag;
 
 	/* What follows changes, under the shard's lock. */
 	uint8_t name_len;
@@ -61,7 +62,7 @@ static uint64_t hash_of(const MneInode *inode)
 {
 	uint64_t seen_in = (uintptr_t)inode->ckpt << 3 | inode->object;
 
-	return mix(inode->rec ^ mix(inode->via ^ mix(seen_in)));
+	return mix(inode->rec ^ mix(inode->via ^ mix(seen_in ^ inode->frag << 8)));
 }
 
 static guint set_hash(gconstpointer inode)
@@ -75,7 +76,7 @@ static gboolean set_equal(gconstpointer first, gconstpointer second)
 	const MneInode *a = first, *b = second;
 
 	return a->rec == b->rec && a->object == b->object && a->ckpt == b->ckpt &&
-	       a->via == b->via;
+	       a->via == b->via && a->frag == b->frag;
 }
 
 static Shard *shard_of(MneInodes *inodes, const MneInode *inode)
@@ -168,6 +169,7 @@ static MneInode model_of(const MneIdentity *identity)
 		.table = identity->table,
 		.object = (uint8_t)identity->object,
 		.is_dir = identity->is_dir,
+		.frag = identity->frag,
 	};
 }
 
@@ -246,6 +248,7 @@ MneIdentity mne_inode_identity(const MneInode *inode)
 		.rec = inode->rec,
 		.ckpt = inode->ckpt,
 		.via = inode->via,
+		.frag = inode->frag,
 	};
 }
 
@@ -344,12 +347,48 @@ void mne_inodes_moved(MneInodes *inodes, uint64_t rec, uint64_t dir, MneSlice na
 		set_place(inode, dir, name);
 }
 
+GBytes *mne_inodes_name_of(MneInodes *inodes, uint64_t rec)
+{
+	Shard *shard = live_shard(inodes, rec);
+	const MneInode *inode;
+
+	MNE_WITH_LOCK(&shard->lock);
+	inode = find_live(shard, rec);
+	return inode ? g_bytes_new(inode->name, inode->name_len) : NULL;
+}
+
 uint64_t mne_inodes_number_of(MneInodes *inodes, uint64_t rec)
 {
 	Shard *shard = live_shard(inodes, rec);
 
 	MNE_WITH_LOCK(&shard->lock);
 	return (uintptr_t)find_live(shard, rec);
+}
+
+static void add_names_in(Shard *shard, uint64_t dir, GPtrArray *names)
+{
+	GHashTableIter iter;
+	gpointer each;
+
+	MNE_WITH_LOCK(&shard->lock);
+	g_hash_table_iter_init(&iter, shard->set);
+	while (g_hash_table_iter_next(&iter, &each, NULL)) {
+		const MneInode *inode = each;
+
+		if (inode->object == MNE_OBJECT_LIVE && inode->dir == dir)
+			g_ptr_array_add(names,
+					g_bytes_new(inode->name, inode->name_len));
+	}
+}
+
+GPtrArray *mne_inodes_names_in(MneInodes *inodes, uint64_t dir)
+{
+	GPtrArray *names =
+		g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+
+	for (unsigned i = 0; i < SHARDS; i++)
+		add_names_in(&inodes->shards[i], dir, names);
+	return names;
 }
 
 void mne_inode_set_cached(MneInodes *inodes, MneInode *inode)

@@ -28,6 +28,8 @@ typedef enum {
 	MNE_OBJECT_LIVE, /* a record or directory of the tables as they are; the root */
 	MNE_OBJECT_PAST, /* one as it was at a checkpoint; with table 0 the past root */
 	MNE_OBJECT_CKPTS, /* the `.checkpoints` of a live directory */
+	MNE_OBJECT_FRAGS, /* the `.frag` of a table, live or past */
+	MNE_OBJECT_FRAG, /* a fragment of a table, as a directory; see ns/frags.h */
 	MNE_OBJECT_CTL, /* `.mnefs` (rec 0) and the files in it (rec from 1) */
 } MneObject;
 
@@ -36,9 +38,13 @@ typedef struct {
 	bool is_dir;
 	uint32_t table;
 	uint64_t rec;
-	MneCkpt *ckpt; /* borrowed; PAST only */
-	uint64_t via; /* PAST only: directory whose `.checkpoints` leads here, or a
-		       * number of ns/delta.h */
+	MneCkpt *ckpt; /* borrowed; of what is past */
+	uint64_t
+		via; /* of what is past: directory whose `.checkpoints` leads here, or a
+		       * number of ns/delta.h; of a live FRAG: which life */
+	uint16_t
+		frag; /* FRAG: which; of a directory below one: reached through that one,
+			* for the kernel wants a directory to stand in one place */
 } MneIdentity;
 
 typedef struct MneInode MneInode;
@@ -81,11 +87,16 @@ void mne_inodes_move_begin(MneInodes *inodes);
 void mne_inodes_moved(MneInodes *inodes, uint64_t rec, uint64_t dir, MneSlice name);
 void mne_inodes_move_end(MneInodes *inodes);
 
+/* Names that the kernel knows in a live directory: an array of GBytes, owned. */
+GPtrArray *mne_inodes_names_in(MneInodes *inodes, uint64_t dir);
+
 /* The kernel may have bytes of it in its cache. */
 void mne_inode_set_cached(MneInodes *inodes, MneInode *inode);
 /* Numbers of inodes with cached bytes whose checkpoint was dropped: an array of uint64_t.
  * Each is handed out once. */
 GArray *mne_inodes_take_gone(MneInodes *inodes);
 
+/* The name it was found by last; NULL: the kernel does not know it. */
+GBytes *mne_inodes_name_of(MneInodes *inodes, uint64_t rec);
 /* The number of a live record's inode, if the kernel knows it; 0: it does not. */
 uint64_t mne_inodes_number_of(MneInodes *inodes, uint64_t rec);

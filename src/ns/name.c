@@ -13,16 +13,17 @@
 typedef struct {
 	const char *name;
 	MneNameKind kind;
-	bool only_at_root;
-	bool is_there; /* something stands behind it */
+	unsigned
+		places; /* MneNamePlace bits: where it is listed, if hidden names are */
 } Reserved;
 
 static const Reserved reserved[] = {
-	{ ".checkpoints", MNE_NAME_CHECKPOINTS, false, true },
-	{ ".mnefs", MNE_NAME_CTL, true, true },
-	{ ".frag", MNE_NAME_FRAG, false, false },
-	{ ".by", MNE_NAME_BY, false, false },
-	{ ".tx", MNE_NAME_TX, true, false },
+	{ ".checkpoints", MNE_NAME_CHECKPOINTS,
+	  MNE_AT_ROOT | MNE_IN_TABLE | MNE_BELOW_TABLE },
+	{ ".mnefs", MNE_NAME_CTL, MNE_AT_ROOT },
+	{ ".frag", MNE_NAME_FRAG, MNE_IN_TABLE },
+	{ ".by", MNE_NAME_BY, 0 },
+	{ ".tx", MNE_NAME_TX, 0 },
 };
 
 MneNameKind mne_name_kind(MneSlice name)
@@ -46,11 +47,10 @@ int mne_name_check(MneSlice name)
 	return 0;
 }
 
-const char *mne_name_visible(unsigned i, bool at_root)
+const char *mne_name_visible(unsigned i, MneNamePlace place)
 {
 	for (unsigned row = 0; row < G_N_ELEMENTS(reserved); row++) {
-		bool is_here = reserved[row].is_there &&
-			       (at_root || !reserved[row].only_at_root);
+		bool is_here = reserved[row].places & place;
 
 		if (is_here && i-- == 0)
 			return reserved[row].name;

@@ -19,6 +19,13 @@ typedef enum {
 	MNE_NAME_CTL,
 } MneNameKind;
 
+/* A live directory: the root, one of a table, one deeper. */
+typedef enum {
+	MNE_AT_ROOT = 1,
+	MNE_IN_TABLE = 2,
+	MNE_BELOW_TABLE = 4,
+} MneNamePlace;
+
 /* How the reserved names behave. */
 typedef enum {
 	MNE_CTL_HIDDEN, /* not listed, but reachable */
@@ -32,4 +39,4 @@ MneNameKind mne_name_kind(MneSlice name);
 int mne_name_check(MneSlice name) MNE_CHECKED;
 
 /* The hidden names that ctl=visible lists, in order: number i from 0, NULL at the end. */
-const char *mne_name_visible(unsigned i, bool at_root);
+const char *mne_name_visible(unsigned i, MneNamePlace place);

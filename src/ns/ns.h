@@ -6,6 +6,7 @@
  *	/T/…                    LIVE   records
  *	D/.checkpoints          CKPTS  of every live directory D
  *	D/.checkpoints/C/…      PAST   D at checkpoint C; for the root all its tables
+ *	/T/.frag, /T/0001       FRAGS, FRAG: see ns/frags.h
  *	/.mnefs/…               CTL    small files to read and to write
  *
  * The functions here decide by what an inode is, and call txn/ or a view.  They know
@@ -50,6 +51,7 @@ typedef struct {
 	MneNsOptions options; /* strings owned */
 	MneInodes *inodes;
 	struct MneDeltas *deltas; /* see ns/delta.h */
+	struct MneShared *shared; /* see ns/frags.h */
 	struct MneCtl *ctl; /* the nodes of `.mnefs`: see ns/ctl.h */
 	struct MneGraves *graves; /* see ns/grave.h */
 	struct MneDigests *digests; /* see ns/digest.h */
@@ -99,8 +101,8 @@ int mne_ns_require_valid(const MneInode *inode) MNE_CHECKED;
 int mne_ns_require_live(const MneInode *inode) MNE_CHECKED;
 
 /* Answers for nodes that a lookup or a listing brought: one lookup is counted. */
-void mne_ns_found_live(MneNs *ns, uint32_t table, const MneNode *node, uint64_t dir,
-		       MneSlice name, MneFound *out);
+void mne_ns_found_live(MneNs *ns, const MneIdentity *parent, uint32_t table,
+		       const MneNode *node, MneSlice name, MneFound *out);
 int mne_ns_found_past(MneNs *ns, const MneIdentity *parent, uint32_t table,
 		      const MneNode *node, MneSlice name, MneFound *out) MNE_CHECKED;
 

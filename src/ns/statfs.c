@@ -38,6 +38,11 @@ int mne_ns_statfs(MneNs *ns, const MneInode *inode, struct statvfs *out)
 	switch (identity.object) {
 	case MNE_OBJECT_CKPTS:
 	case MNE_OBJECT_PAST: show_history(ns, out); break;
+	case MNE_OBJECT_FRAGS:
+	case MNE_OBJECT_FRAG:
+		if (identity.ckpt)
+			show_history(ns, out);
+		break;
 	case MNE_OBJECT_LIVE:
 	case MNE_OBJECT_CTL: break;
 	}

@@ -16,6 +16,7 @@
 
 #include "ns/ctl.h"
 #include "ns/delta.h"
+#include "ns/frags.h"
 #include "util/lock.h"
 
 #define DOTS       2u
@@ -34,6 +35,7 @@ struct MneStream {
 	MneNs *ns; /* borrowed */
 	MneInode *inode; /* borrowed */
 	MneIdentity self;
+	MneNamePlace place; /* of hidden names */
 
 	MneLock lock; /* of busy */
 	MneCond idle;
@@ -96,6 +98,21 @@ static void leave(MneStream *stream)
 	g_queue_unlink(&stream->ns->streams, &stream->link);
 }
 
+/* Only asked for where hidden names are listed. */
+static MneNamePlace place_of(MneNs *ns, MneInode *inode)
+{
+	MneIdentity self = mne_inode_identity(inode);
+	g_auto(MneNode) node = { 0 };
+	MneFinding finding;
+
+	if (self.table == MNE_ROOT_TABLE)
+		return MNE_AT_ROOT;
+	if (self.object != MNE_OBJECT_LIVE || ns->options.ctl != MNE_CTL_VISIBLE ||
+	    mne_ns_node(ns, inode, &finding, &node) < 0)
+		return MNE_BELOW_TABLE;
+	return node.parent == MNE_ROOT_DIR ? MNE_IN_TABLE : MNE_BELOW_TABLE;
+}
+
 int mne_stream_open(MneNs *ns, MneInode *inode, MneStream **out_stream)
 {
 	MneStream *stream;
@@ -107,6 +124,7 @@ int mne_stream_open(MneNs *ns, MneInode *inode, MneStream **out_stream)
 	stream->ns = ns;
 	stream->inode = inode;
 	stream->self = mne_inode_identity(inode);
+	stream->place = place_of(ns, inode);
 	mne_lock_init(&stream->lock, MNE_RANK_HANDLE);
 	mne_cond_init(&stream->idle);
 	stream->names.bytes = g_byte_array_new();
@@ -161,9 +179,23 @@ static void set_after(MneStream *stream, MneSlice name)
 		return;
 	}
 	stream->after = MNE_SLICE_EMPTY;
-	for (unsigned i = 0; (hidden = mne_name_visible(i, at_root(stream))); i++)
+	for (unsigned i = 0; (hidden = mne_name_visible(i, stream->place)); i++)
 		if (mne_slice_equal(name, mne_slice_str(hidden)))
 			stream->next_hidden = i + 1;
+}
+
+/* The records of a directory, or of one fragment of it. */
+static int open_records(MneStream *stream)
+{
+	const MneIdentity *self = &stream->self;
+	MneFragmentOf what = { self->table, self->rec, mne_frag_number(self) };
+
+	if (!self->ckpt)
+		return mne_live_list_fragment(stream->ns->store, &what, stream->after,
+					      &stream->listing);
+	MNE_TRY(mne_ns_require_valid(stream->inode));
+	return mne_view_list_fragment(&self->ckpt->view, &what, stream->after,
+				      &stream->listing);
 }
 
 static int open_listing(MneStream *stream)
@@ -172,17 +204,22 @@ static int open_listing(MneStream *stream)
 
 	switch (self->object) {
 	case MNE_OBJECT_LIVE:
-		return mne_live_list(stream->ns->store, self->table, self->rec,
-				     stream->after, &stream->listing);
 	case MNE_OBJECT_PAST:
-		MNE_TRY(mne_ns_require_valid(stream->inode));
-		if (mne_delta_is(self->via)) {
+		if (self->ckpt && mne_delta_is(self->via)) {
+			MNE_TRY(mne_ns_require_valid(stream->inode));
 			stream->next_fixed = 0;
 			return mne_delta_list(stream->ns->deltas, self->via, self->rec,
 					      &stream->fixed);
 		}
-		return mne_view_list(&self->ckpt->view, self->table, self->rec,
-				     stream->after, &stream->listing);
+		if (!mne_frags_are_listed(stream->ns, self))
+			return open_records(stream);
+		MNE_TRY(mne_frag_dir_list(stream->ns, self, &stream->fixed));
+		break;
+	case MNE_OBJECT_FRAG: return open_records(stream);
+	case MNE_OBJECT_FRAGS:
+		MNE_TRY(mne_ns_require_valid(stream->inode));
+		MNE_TRY(mne_frag_dir_list(stream->ns, self, &stream->fixed));
+		break;
 	case MNE_OBJECT_CKPTS:
 		stream->fixed = mne_ckpts_dir_list(stream->ns, self);
 		break;
@@ -286,7 +323,7 @@ static const char *hidden_name(MneStream *stream)
 	    stream->ns->options.ctl != MNE_CTL_VISIBLE ||
 	    stream->next_hidden == G_MAXUINT)
 		return NULL;
-	return mne_name_visible(stream->next_hidden++, at_root(stream));
+	return mne_name_visible(stream->next_hidden++, stream->place);
 }
 
 /* Does name come after where the stream stands?  Only records are listed from there. */
@@ -326,8 +363,8 @@ static int next_record(MneStream *stream, MneStreamEntry *out_entry)
 	MNE_TRY(got);
 
 	out_entry->name = entry.name;
-	if (self->object == MNE_OBJECT_LIVE)
-		mne_ns_found_live(stream->ns, entry.table, &stream->node, self->rec,
+	if (!self->ckpt)
+		mne_ns_found_live(stream->ns, self, entry.table, &stream->node,
 				  entry.name, &out_entry->found);
 	else
 		MNE_TRY(mne_ns_found_past(stream->ns, self, entry.table, &stream->node,

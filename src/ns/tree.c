@@ -16,6 +16,7 @@
 #include "ns/ctl.h"
 #include "ns/delta.h"
 #include "ns/digest.h"
+#include "ns/frags.h"
 #include "ns/grave.h"
 #include "ns/handle.h"
 #include "ns/ns.h"
@@ -40,6 +41,7 @@ MneNs *mne_ns_new(MneStore *store, const MneNsOptions *options,
 		.store = mne_store_path(store),
 	});
 	ns->inodes = mne_inodes_new(options->ckpt);
+	ns->shared = mne_shared_new(store);
 	ns->ctl = mne_ctl_new();
 	ns->graves = mne_graves_new();
 	ns->digests = mne_digests_new();
@@ -61,6 +63,7 @@ void mne_ns_free(MneNs *ns)
 	while (!g_queue_is_empty(&ns->streams))
 		mne_stream_close(g_queue_peek_head(&ns->streams));
 	mne_inodes_free(ns->inodes);
+	mne_shared_free(ns->shared);
 	mne_ctl_free(ns->ctl);
 	mne_graves_free(ns->graves);
 	mne_digests_free(ns->digests);
@@ -87,14 +90,22 @@ int mne_ns_require_valid(const MneInode *inode)
 			 name);
 }
 
+static int require_past_writable(const MneInode *inode)
+{
+	MNE_TRY(mne_ns_require_valid(inode));
+	return mne_throw(CKPT_READONLY, "checkpoints are read-only: copy the file out");
+}
+
 int mne_ns_require_live(const MneInode *inode)
 {
 	switch (mne_inode_identity(inode).object) {
 	case MNE_OBJECT_LIVE: return 0;
-	case MNE_OBJECT_PAST:
-		MNE_TRY(mne_ns_require_valid(inode));
-		return mne_throw(CKPT_READONLY,
-				 "checkpoints are read-only: copy the file out");
+	case MNE_OBJECT_FRAGS:
+	case MNE_OBJECT_FRAG:
+		if (!mne_inode_identity(inode).ckpt)
+			return 0;
+		return require_past_writable(inode);
+	case MNE_OBJECT_PAST: return require_past_writable(inode);
 	case MNE_OBJECT_CKPTS:
 		return mne_throw(RESERVED_NAME,
 				 ".checkpoints holds nothing but checkpoints");
@@ -132,19 +143,29 @@ static unsigned sharers_of(MneNs *ns, MneCkpt *ckpt, const MnePlace *place,
 	return MAX(count, 1u);
 }
 
-void mne_ns_found_live(MneNs *ns, uint32_t table, const MneNode *node, uint64_t dir,
-		       MneSlice name, MneFound *out)
+/* How long the attributes of a live record may be believed: a directory of a shared table
+ * has an inode for each path. */
+static double live_timeout(MneNs *ns, uint32_t table, bool is_dir)
+{
+	return is_dir && mne_ns_is_shared(ns, table) ? 0 : MNE_LONG_TIMEOUT;
+}
+
+void mne_ns_found_live(MneNs *ns, const MneIdentity *parent, uint32_t table,
+		       const MneNode *node, MneSlice name, MneFound *out)
 {
 	MneIdentity self = {
 		.object = MNE_OBJECT_LIVE,
 		.is_dir = mne_node_is_dir(node),
 		.table = table,
 		.rec = node->rec,
+		.frag = mne_node_is_dir(node) ? parent->frag : 0,
 	};
+	bool is_table = parent->table == MNE_ROOT_TABLE;
 
-	out->inode = mne_inodes_look_up(ns->inodes, &self, dir, name);
-	out->entry_timeout = MNE_LONG_TIMEOUT;
-	out->attr_timeout = MNE_LONG_TIMEOUT;
+	out->inode = mne_inodes_look_up(ns->inodes, &self, parent->rec, name);
+	out->entry_timeout = is_table || !mne_ns_is_shared(ns, table) ? MNE_LONG_TIMEOUT
+								      : 0;
+	out->attr_timeout = live_timeout(ns, table, self.is_dir);
 	mne_attr_of_live(node, &out->attr);
 }
 
@@ -174,6 +195,7 @@ int mne_ns_found_past(MneNs *ns, const MneIdentity *parent, uint32_t table,
 		.rec = node->rec,
 		.ckpt = parent->ckpt,
 		.via = parent->via,
+		.frag = mne_node_is_dir(node) ? parent->frag : 0,
 	};
 	MnePlace place = {
 		.table = table,
@@ -211,10 +233,12 @@ static int lookup_live(MneNs *ns, const MneIdentity *parent, MneSlice name,
 
 	if (err < 0 && mne_err_is(err, ENOENT)) {
 		not_there(out);
+		if (mne_ns_is_shared(ns, parent->table))
+			out->entry_timeout = 0;
 		return 0;
 	}
 	MNE_TRY(err);
-	mne_ns_found_live(ns, table, &node, parent->rec, name, out);
+	mne_ns_found_live(ns, parent, table, &node, name, out);
 	return 0;
 }
 
@@ -230,6 +254,23 @@ static int lookup_past(MneNs *ns, const MneIdentity *parent, MneSlice name,
 		MNE_TRY(mne_delta_pass(ns->deltas, parent->via, parent->rec, name,
 				       &node));
 	return mne_ns_found_past(ns, parent, table, &node, name, out);
+}
+
+static int lookup_record(MneNs *ns, const MneIdentity *parent, MneSlice name,
+			 MneFound *out)
+{
+	return parent->ckpt ? lookup_past(ns, parent, name, out)
+			    : lookup_live(ns, parent, name, out);
+}
+
+/* In a directory that may be a table's, and may list fragments. */
+static int lookup_spread(MneNs *ns, const MneIdentity *parent, MneSlice name,
+			 MneFound *out)
+{
+	int got = mne_frag_dir_find(ns, parent, name, out);
+
+	MNE_TRY(got);
+	return got > 0 ? 0 : lookup_record(ns, parent, name, out);
 }
 
 /* The `.checkpoints` of directory `of`. */
@@ -279,8 +320,8 @@ static int lookup_reserved(MneNs *ns, const MneIdentity *parent, MneNameKind kin
 		if (parent->table == MNE_ROOT_TABLE)
 			return found_ctl(ns, MNE_ROOT_DIR, MNE_CTL_ROOT, name, out);
 		break;
+	case MNE_NAME_FRAG: return mne_frags_dir_find(ns, parent, name, out);
 	case MNE_NAME_ORDINARY:
-	case MNE_NAME_FRAG:
 	case MNE_NAME_BY:
 	case MNE_NAME_TX: break;
 	}
@@ -332,6 +373,7 @@ int mne_ns_lookup(MneNs *ns, MneInode *parent, MneSlice name, MneFound *out)
 {
 	MneIdentity in = mne_inode_identity(parent);
 	MneNameKind kind;
+	int got;
 
 	if (name.len > MNE_NAME_MAX)
 		return -ENAMETOOLONG;
@@ -340,13 +382,22 @@ int mne_ns_lookup(MneNs *ns, MneInode *parent, MneSlice name, MneFound *out)
 		kind = mne_name_kind(name);
 		if (kind != MNE_NAME_ORDINARY)
 			return lookup_reserved(ns, &in, kind, name, out);
-		return lookup_live(ns, &in, name, out);
+		return lookup_spread(ns, &in, name, out);
 	case MNE_OBJECT_PAST:
 		MNE_TRY(mne_ns_require_valid(parent));
 		if (parent == mne_inodes_root(ns->inodes) &&
 		    mne_name_kind(name) == MNE_NAME_CTL)
 			return lookup_reserved(ns, &in, MNE_NAME_CTL, name, out);
-		return lookup_past(ns, &in, name, out);
+		if (mne_name_kind(name) == MNE_NAME_FRAG)
+			return lookup_reserved(ns, &in, MNE_NAME_FRAG, name, out);
+		return lookup_spread(ns, &in, name, out);
+	case MNE_OBJECT_FRAG:
+		MNE_TRY(mne_ns_require_valid(parent));
+		return lookup_record(ns, &in, name, out);
+	case MNE_OBJECT_FRAGS:
+		MNE_TRY(mne_ns_require_valid(parent));
+		got = mne_frag_dir_find(ns, &in, name, out);
+		return got == 0 ? -ENOENT : MIN(got, 0);
 	case MNE_OBJECT_CKPTS: return mne_ckpts_dir_lookup(ns, &in, name, out);
 	case MNE_OBJECT_CTL: break;
 	}
@@ -372,7 +423,7 @@ static int stat_record(MneNs *ns, MneInode *inode, MneFound *out)
 	}
 	MNE_TRY(err);
 	if (!self.ckpt) {
-		out->attr_timeout = MNE_LONG_TIMEOUT;
+		out->attr_timeout = live_timeout(ns, self.table, self.is_dir);
 		mne_attr_of_live(&node, &out->attr);
 		return 0;
 	}
@@ -390,6 +441,10 @@ int mne_ns_stat(MneNs *ns, MneInode *inode, MneFound *out)
 	switch (self.object) {
 	case MNE_OBJECT_LIVE:
 	case MNE_OBJECT_PAST: return stat_record(ns, inode, out);
+	case MNE_OBJECT_FRAGS:
+	case MNE_OBJECT_FRAG:
+		MNE_TRY(mne_ns_require_valid(inode));
+		return mne_frags_dir_stat(ns, &self, &out->attr);
 	case MNE_OBJECT_CKPTS: return mne_ckpts_dir_stat(ns, &self, &out->attr);
 	case MNE_OBJECT_CTL: break;
 	}

@@ -9,7 +9,7 @@
 
 #include "config.h"
 
-#include "ns/ns.h"
+#include "ns/frags.h"
 
 #include <sys/xattr.h>
 
@@ -49,12 +49,29 @@ int mne_ns_setxattr(MneNs *ns, MneInode *inode, MneSlice name, MneSlice value,
 
 	MNE_TRY(mne_ns_require_live(inode));
 	MNE_TRY(check_name_space(name));
+	if (!is_record(inode))
+		return -EOPNOTSUPP;
 
 	mne_inode_find(ns->inodes, inode, &finding);
 	do
 		err = mne_setxattr(ns->store, &finding.place, name, value, flags);
 	while (mne_inode_retry(ns->inodes, inode, err, &finding));
 	return err;
+}
+
+/* In which fragment of its table a record is. */
+static int get_frag(MneNs *ns, MneInode *inode, GBytes **out_value)
+{
+	MneIdentity self = mne_inode_identity(inode);
+	MneFinding finding;
+	uint32_t frag;
+	char *text;
+
+	mne_inode_find(ns->inodes, inode, &finding);
+	MNE_TRY(mne_frag_of_place(ns, &self, &finding.place, &frag));
+	text = g_strdup_printf("%u", frag);
+	*out_value = g_bytes_new_take(text, strlen(text));
+	return 0;
 }
 
 static int get_fact(MneNs *ns, MneInode *inode, MneSlice name, GBytes **out_value)
@@ -65,6 +82,8 @@ static int get_fact(MneNs *ns, MneInode *inode, MneSlice name, GBytes **out_valu
 	uint64_t values[G_N_ELEMENTS(facts)];
 	MneFinding finding;
 
+	if (mne_slice_equal(name, mne_slice_str("mnefs.frag")))
+		return get_frag(ns, inode, out_value);
 	MNE_TRY(mne_ns_node(ns, inode, &finding, &node));
 	values[0] = node.seq;
 	values[1] = node.version;

@@ -54,6 +54,24 @@ void mne_key_table(MneKey *out, MneSlice name)
 	key_bytes(out, name);
 }
 
+void mne_key_frags(MneKey *out, uint32_t table)
+{
+	key_begin(out, MNE_TAG_FRAGS);
+	key_u32(out, table);
+}
+
+void mne_key_set_fragment(MneKey *key, uint32_t fragment)
+{
+	g_assert(key->len >= MNE_KEY_NODE_PREFIX && key->bytes[0] == MNE_TAG_NODE);
+	mne_put_be32(key->bytes + MNE_KEY_NODE_PREFIX - 4, fragment);
+}
+
+uint32_t mne_key_fragment(MneSlice key)
+{
+	g_assert(key.len >= MNE_KEY_NODE_PREFIX && key.data[0] == MNE_TAG_NODE);
+	return mne_get_be32(key.data + MNE_KEY_NODE_PREFIX - 4);
+}
+
 void mne_key_node(MneKey *out, uint32_t table, uint64_t dir, MneSlice name)
 {
 	key_begin(out, MNE_TAG_NODE);
@@ -167,8 +185,9 @@ static MneSlice rest_of(MneReader *reader)
 
 static bool is_data_tag(uint8_t tag)
 {
-	return tag == MNE_TAG_TABLE || tag == MNE_TAG_NODE || tag == MNE_TAG_INODE ||
-	       tag == MNE_TAG_NAME || tag == MNE_TAG_EXTENT || tag == MNE_TAG_XATTR;
+	return tag == MNE_TAG_TABLE || tag == MNE_TAG_FRAGS || tag == MNE_TAG_NODE ||
+	       tag == MNE_TAG_INODE || tag == MNE_TAG_NAME || tag == MNE_TAG_EXTENT ||
+	       tag == MNE_TAG_XATTR;
 }
 
 /* The key inside a RETAINED or CHANGED key must itself be one of a view. */
@@ -215,6 +234,7 @@ static void parse_rest(MneReader *reader, MneKeyParts *out)
 	case MNE_TAG_SUPER:
 	case MNE_TAG_ROLLBACK: break;
 	case MNE_TAG_TABLE: parse_name(reader, out, 1); break;
+	case MNE_TAG_FRAGS: out->table = mne_read_be32(reader); break;
 	case MNE_TAG_NODE:
 		out->table = mne_read_be32(reader);
 		out->id = mne_read_be64(reader);

@@ -22,6 +22,9 @@
 	MNE_KEY(SUPER, 0x01, "-", "format version, feature bits, cookie, counters")      \
 	MNE_KEY(ROLLBACK, 0x02, "-", "a rollback under way: which tables, to what")      \
 	MNE_KEY(TABLE, 0x10, "name", "table id, root directory id, cookie, schema")      \
+	MNE_KEY(FRAGS, 0x11, "table:32",                                                 \
+		"how many fragments the table has, its hash module and that one's "      \
+		"state, the split or merge under way; absent: one fragment")             \
 	MNE_KEY(NODE, 0x20, "table:32 dir:64 fragment:32 name",                          \
 		"the inode; of a subdirectory or a hard-linked file a reference to it; " \
 		"with an empty name the directory's own inode")                          \
@@ -71,7 +74,12 @@ static inline MneSlice mne_key_slice(const MneKey *key)
 void mne_key_super(MneKey *out);
 void mne_key_rollback(MneKey *out);
 void mne_key_table(MneKey *out, MneSlice name);
+void mne_key_frags(MneKey *out, uint32_t table);
 void mne_key_node(MneKey *out, uint32_t table, uint64_t dir, MneSlice name);
+/* Of a NODE key, or of the beginning of one up to the name. */
+void mne_key_set_fragment(MneKey *key, uint32_t fragment);
+uint32_t mne_key_fragment(MneSlice key);
+#define MNE_KEY_NODE_PREFIX 17u /* bytes of a NODE key before the name */
 void mne_key_inode(MneKey *out, uint32_t table, uint64_t record);
 void mne_key_name(MneKey *out, uint32_t table, uint64_t record, uint64_t dir,
 		  MneSlice name);

@@ -34,6 +34,7 @@ typedef enum {
 	MNE_KIND_ORPHAN = 9,
 	MNE_KIND_SEGMENT = 10,
 	MNE_KIND_TALLY = 16,
+	MNE_KIND_FRAGS = 17,
 	MNE_KIND_ROLLBACK = 24,
 } MneKind;
 

@@ -577,6 +577,14 @@ void mne_volume_free_staged(MneVolume *volume)
 	volume_free(volume);
 }
 
+void mne_volume_use(MneVolume *volume, uint64_t feature, MneKvBatch *batch)
+{
+	if (!(volume->features & feature)) {
+		volume->features |= feature;
+		mne_volume_tell(volume, batch);
+	}
+}
+
 void mne_volume_reserve(MneVolume *volume, MneKvBatch *batch)
 {
 	Super super = super_of(volume, false);

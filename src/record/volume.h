@@ -27,9 +27,11 @@
 enum {
 	MNE_FEATURE_NAMES = 1, /* every name of a hard-linked file has a NAME key */
 	MNE_FEATURE_BOOKMARKS = 2, /* there are bookmarks, or were */
+	MNE_FEATURE_FRAGMENTS = 4, /* a table has FRAGS: its records are spread */
 };
-#define MNE_FEATURES_KNOWN ((uint64_t)(MNE_FEATURE_NAMES | MNE_FEATURE_BOOKMARKS))
-#define MNE_FEATURES_NEW   ((uint64_t)MNE_FEATURE_NAMES) /* of a new store */
+#define MNE_FEATURES_KNOWN \
+	((uint64_t)(MNE_FEATURE_NAMES | MNE_FEATURE_BOOKMARKS | MNE_FEATURE_FRAGMENTS))
+#define MNE_FEATURES_NEW ((uint64_t)MNE_FEATURE_NAMES) /* of a new store */
 
 typedef struct MneVolume {
 	char *path;
@@ -85,6 +87,9 @@ void mne_volume_tell(MneVolume *volume, MneKvBatch *batch);
 /* A volume of staged changes in memory over another one, which stays open. */
 MneVolume *mne_volume_new_staged(MneVolume *of, uint64_t seq);
 void mne_volume_free_staged(MneVolume *volume);
+
+/* From the batch on, the store uses the feature. */
+void mne_volume_use(MneVolume *volume, uint64_t feature, MneKvBatch *batch);
 
 /* Everything goes to the engine through here. */
 int mne_volume_apply(MneVolume *volume, MneKvBatch *batch) MNE_CHECKED;

@@ -43,6 +43,9 @@ int mne_live_node(MneStore *store, const MnePlace *place, MneNode *out_node)
 	MNE_CHECKED;
 int mne_live_list(MneStore *store, uint32_t table, uint64_t dir, MneSlice after,
 		  MneListing **out_listing) MNE_CHECKED;
+/* The same of one fragment of a table; 0: all. */
+int mne_live_list_fragment(MneStore *store, const MneFragmentOf *what, MneSlice after,
+			   MneListing **out_listing) MNE_CHECKED;
 int mne_live_xattr(MneStore *store, const MnePlace *place, MneSlice name,
 		   GBytes **out_value) MNE_CHECKED;
 int mne_live_xattr_names(MneStore *store, const MnePlace *place, GByteArray *out)

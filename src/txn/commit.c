@@ -51,6 +51,8 @@ void mne_commit_next(MneCommit *commit)
 void mne_commit_end(MneCommit *commit)
 {
 	g_clear_pointer(&commit->live, g_hash_table_unref);
+	g_clear_pointer(&commit->frags, mne_frag_map_unref);
+	g_clear_pointer(&commit->frags_gone, g_array_unref);
 	g_clear_pointer(&commit->cells, g_array_unref);
 	g_clear_pointer(&commit->kept, g_hash_table_unref);
 	g_clear_pointer(&commit->telling, mne_telling_free);
@@ -126,6 +128,11 @@ int mne_commit_apply(MneCommit *commit)
 	mne_commit_tallied(commit);
 	if (!commit->moves_only)
 		volume->seq = commit->seq;
+	if (commit->frags)
+		mne_frags_set(store->frags, commit->frags);
+	for (guint i = 0; commit->frags_gone && i < commit->frags_gone->len; i++)
+		mne_frags_remove(store->frags,
+				 g_array_index(commit->frags_gone, uint32_t, i));
 	if (commit->telling)
 		mne_tell_all(store, commit->telling, commit->seq, NULL);
 	store->orphans += commit->orphans;
@@ -163,22 +170,33 @@ static int retain_now(MneCommit *commit, MneSlice key, bool makes)
 	return mne_stub_retain(bookmark, key, mne_slice_of(now), store->batch);
 }
 
+/* Only who moves records changes where they stand.  To all others, who put back the values
+ * of a checkpoint, say, that is no part of a table. */
+static bool is_not_his(const MneCommit *commit, const MneKey *key)
+{
+	return key->bytes[0] == MNE_TAG_FRAGS && !commit->spreads;
+}
+
 int mne_commit_put(MneCommit *commit, const MneKey *key, MneSlice value)
 {
+	if (is_not_his(commit, key))
+		return 0;
 	MNE_TRY(retain_now(commit, mne_key_slice(key), true));
 	MNE_TRY(mne_tell_note(commit->store, &commit->telling, mne_key_slice(key),
 			      value));
-	mne_kv_batch_put(commit->store->batch, mne_key_slice(key), value);
-	return 0;
+	return mne_live_put(&commit->store->stored, commit->store->batch,
+			    mne_key_slice(key), value);
 }
 
 int mne_commit_del(MneCommit *commit, const MneKey *key)
 {
+	if (is_not_his(commit, key))
+		return 0;
 	MNE_TRY(retain_now(commit, mne_key_slice(key), false));
 	MNE_TRY(mne_tell_note(commit->store, &commit->telling, mne_key_slice(key),
 			      MNE_SLICE_EMPTY));
-	mne_kv_batch_del(commit->store->batch, mne_key_slice(key));
-	return 0;
+	return mne_live_del(&commit->store->stored, commit->store->batch,
+			    mne_key_slice(key));
 }
 
 int mne_commit_node(MneCommit *commit, const MneKey *key, MneNode *node)

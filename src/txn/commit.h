@@ -28,6 +28,9 @@ typedef struct {
 	uint64_t seq; /* this commit's */
 	struct timespec now; /* for the times it writes */
 	GHashTable *live; /* segment id -> change of live bytes; NULL: none */
+	MneFragMap *frags; /* owned; known from the commit on */
+	GArray *frags_gone; /* uint32_t: tables whose maps go with it; NULL: none */
+	bool spreads; /* it may change FRAGS keys */
 	bool held;
 	bool moves_only; /* changes no version: takes no seq */
 	unsigned orphans; /* made by it */
@@ -93,6 +96,11 @@ void mne_commit_live(MneCommit *commit, uint64_t segment, int64_t delta);
 
 /* The extents of a data id that nobody names any more: the reaper takes them. */
 void mne_commit_orphan(MneCommit *commit, uint32_t table, uint64_t data);
+
+/* Into a commit: map is how its table is spread from then on. */
+int mne_frags_put(MneCommit *commit, MneFragMap *map) MNE_CHECKED;
+/* Into a commit: the table goes, and this with it. */
+int mne_frags_drop(MneCommit *commit, uint32_t table) MNE_CHECKED;
 
 /* The node of a live directory, as committed: -ENOENT when it is gone. */
 int mne_dir_load(MneStore *store, uint32_t table, uint64_t dir, MneNode *out)

@@ -347,6 +347,19 @@ static int put_orphan(Fold *fold, const MneKey *key)
 	return 0;
 }
 
+/* With the root directory of a table goes how it was spread. */
+static int drop_frags(Fold *fold, const MneKey *key)
+{
+	g_autoptr(MneFragMap) map = NULL;
+	MneKeyParts parts;
+
+	MNE_TRY(mne_key_parse(mne_key_slice(key), &parts));
+	if (parts.tag != MNE_TAG_NODE || parts.name.len > 0)
+		return 0;
+	map = mne_frags_of_dir(fold->to->frags, parts.table, parts.id);
+	return map ? mne_frags_drop(&fold->commit, parts.table) : 0;
+}
+
 static int put_removal(Fold *fold, const MneKey *key)
 {
 	g_autoptr(GBytes) now = NULL;
@@ -355,6 +368,7 @@ static int put_removal(Fold *fold, const MneKey *key)
 	if (!now)
 		return 0; /* made and removed inside */
 	note_change(fold, mne_key_slice(key), mne_slice_of(now), 0);
+	MNE_TRY(drop_frags(fold, key));
 	return mne_commit_del(&fold->commit, key);
 }
 

@@ -48,9 +48,24 @@ typedef struct {
 	uint64_t put, done;
 } MneNotices;
 
+/* The split or merge under way: how far it is.  The writer's, but for what is counted. */
+typedef struct {
+	_Atomic uint64_t seq; /* of the map that it follows; 0: none */
+	unsigned index; /* in its list of fragments to look through */
+	MneKey from; /* where the next batch begins */
+	_Atomic uint64_t moved, seen; /* records of this step */
+	_Atomic uint64_t all_moved; /* since the store was opened */
+	MneLock lock; /* of what follows */
+	GHashTable
+		*quiet; /* table id -> MneFragQuiet: since when nothing came or went */
+} MneSplit;
+
 struct MneStore {
 	MneStoreOptions options;
 	MneVolume *volume;
+	MneFragModules *modules; /* of hashes; goes after all that use them */
+	MneFrags *frags;
+	MneSplit split;
 	MneLiveView stored;
 	MneServedView live;
 	MneCkpts *ckpts;
@@ -109,6 +124,9 @@ int mne_reclaim_step(MneStore *store) MNE_CHECKED;
 int mne_bookmark_step(MneStore *store) MNE_CHECKED;
 int mne_orphan_step(MneStore *store) MNE_CHECKED;
 int mne_sweep_step(MneStore *store) MNE_CHECKED;
+int mne_split_step(MneStore *store) MNE_CHECKED;
+/* Would it do something? */
+bool mne_split_is_wanted(MneStore *store);
 
 /* txn/tally.c: read the counts of what is retained; in a store that has none, count. */
 int mne_store_load_tally(MneStore *store) MNE_CHECKED;

@@ -12,6 +12,7 @@
 #include "record/xattr.h"
 #include "txn/attr.h"
 #include "txn/filestate.h"
+#include "txn/frags.h"
 #include "view/listing.h"
 
 static void copy_from_file(MneFile *file, MneNode *out_node)
@@ -252,15 +253,42 @@ static void live_listing_free(MneListing *base)
 
 static const MneListingOps live_listing_ops = { live_listing_next, live_listing_free };
 
+/* Of the waiting entries those whose names are in the fragment. */
+static int keep_fragment(MneStore *store, const MneFragmentOf *what, GArray *waiting)
+{
+	g_autoptr(MneFragMap) map = mne_frags_now(store, what->table, what->dir);
+
+	for (guint i = waiting->len; what->fragment > 0 && i-- > 0;) {
+		const MnePendingEntry *entry = &g_array_index(waiting, MnePendingEntry,
+							      i);
+		uint32_t old, new;
+
+		MNE_TRY(mne_frag_map_place(map, mne_slice_of(entry->name), &old, &new));
+		if (old != what->fragment)
+			g_array_remove_index(waiting, i);
+	}
+	return 0;
+}
+
 int mne_live_list(MneStore *store, uint32_t table, uint64_t dir, MneSlice after,
 		  MneListing **out_listing)
 {
-	uint64_t seq = store->volume->seq;
+	MneFragmentOf all = { table, dir, 0 };
+
+	return mne_live_list_fragment(store, &all, after, out_listing);
+}
+
+int mne_live_list_fragment(MneStore *store, const MneFragmentOf *what, MneSlice after,
+			   MneListing **out_listing)
+{
+	uint64_t seq = store->volume->seq, dir = what->dir;
+	uint32_t table = what->table;
 	g_autoptr(GArray) waiting = mne_files_list(store->files, table, dir, after);
 	g_autoptr(MneListing) stored = NULL;
 	LiveListing *listing;
 
-	MNE_TRY(mne_view_list(&store->live.base, table, dir, after, &stored));
+	MNE_TRY(keep_fragment(store, what, waiting));
+	MNE_TRY(mne_view_list_fragment(&store->live.base, what, after, &stored));
 	listing = g_new0(LiveListing, 1);
 	listing->base.ops = &live_listing_ops;
 	listing->store = store;

@@ -94,7 +94,7 @@ static int load_pair(MneRollback *rb, MneSlice key, Pair *out)
 
 static bool is_concerned(const MneRollback *rb, MneSlice key)
 {
-	return key.data[0] != MNE_TAG_TABLE &&
+	return key.data[0] != MNE_TAG_TABLE && key.data[0] != MNE_TAG_FRAGS &&
 	       mne_plan_has(&rb->plan, mne_key_table_of(key));
 }
 
@@ -310,8 +310,11 @@ static int restore_key(MneRollback *rb, MneSlice key)
 /* 1 when more is to be done in another batch. */
 static int fill(MneRollback *rb)
 {
+	int more;
+
 	g_hash_table_remove_all(rb->done);
-	return each_changed(rb, restore_key);
+	more = each_changed(rb, restore_key);
+	return more == 0 ? mne_rollback_spread(rb) : more;
 }
 
 static void put_plan(MneRollback *rb)

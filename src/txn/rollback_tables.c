@@ -194,3 +194,20 @@ int mne_rollback_tables(MneRollback *rb)
 	}
 	return changes > 0 ? touch_root(rb, more) : 0;
 }
+
+int mne_rollback_spread(MneRollback *rb)
+{
+	g_autoptr(GPtrArray) maps = mne_frags_list(rb->store->frags);
+	g_autoptr(GArray) past = NULL;
+
+	if (maps->len == 0)
+		return 0;
+	MNE_TRY(load_tables(&rb->ckpt->view, &past));
+	for (guint i = 0; i < maps->len; i++) {
+		uint32_t table = ((const MneFragMap *)maps->pdata[i])->table;
+
+		if (mne_plan_has(&rb->plan, table) && !of_id(past, table))
+			MNE_TRY(mne_frags_drop(&rb->commit, table));
+	}
+	return 0;
+}

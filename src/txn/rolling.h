@@ -33,3 +33,5 @@ int mne_rollback_name(MneRollback *rb) MNE_CHECKED;
 int mne_rollback_choose(MneRollback *rb, const GPtrArray *names) MNE_CHECKED;
 /* Into the batch: their names, and what the root says of them. */
 int mne_rollback_tables(MneRollback *rb) MNE_CHECKED;
+/* Into the last batch: how those tables were spread that are gone. */
+int mne_rollback_spread(MneRollback *rb) MNE_CHECKED;

@@ -87,6 +87,10 @@ static void store_free(MneStore *store)
 	mne_served_clear(&store->live);
 	g_clear_pointer(&store->ckpts, mne_ckpts_free);
 	g_clear_pointer(&store->bookmarks, mne_ckpts_free);
+	g_clear_pointer(&store->frags, mne_frags_free);
+	g_clear_pointer(&store->modules, mne_frag_modules_free);
+	g_clear_pointer(&store->split.quiet, g_hash_table_unref);
+	mne_lock_clear(&store->split.lock);
 	g_clear_pointer(&store->batch, mne_kv_batch_free);
 	g_queue_clear_full(&store->notices.queue, g_free);
 	mne_lock_clear(&store->gate);
@@ -119,14 +123,21 @@ static MneStore *store_alloc(const MneStoreOptions *options, MneRank gate)
 	store->batch = mne_kv_batch_new();
 	store->files = mne_files_new();
 	store->feed = mne_feed_new(FEED_BYTES);
+	store->modules = mne_frag_modules_new(options->hash_modules);
+	store->options.hash_modules = NULL; /* it was borrowed */
+	store->frags = mne_frags_new(store->modules);
+	mne_lock_init(&store->split.lock, MNE_RANK_TABLE);
+	store->split.quiet = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	store->orphans = 1; /* some may be left from before: the first round looks */
 	return store;
 }
 
 static int load(MneStore *store)
 {
-	mne_live_view_init(&store->stored, store->volume->kv, store->volume->blob);
+	mne_live_view_init(&store->stored, store->volume->kv, store->frags,
+			   store->volume->blob);
 	mne_served_init(&store->live, &store->stored.base);
+	MNE_TRY(mne_frags_load(store->frags, store->volume->kv));
 	mne_space_init(&store->space, store->volume->path);
 	store->ckpts = mne_ckpts_new(store->volume->kv, &store->stored.base,
 				     &mne_ckpt_tags);
@@ -187,6 +198,7 @@ MneStore *mne_store_new_staged(MneTx *tx, uint64_t seq)
 				     &mne_ckpt_tags);
 	store->bookmarks = mne_ckpts_new(store->volume->kv, &store->live.base,
 					 &mne_bookmark_tags);
+	store->stored.frags = store->frags; /* none: what is staged has logical keys */
 	mne_space_init(&store->space, store->volume->path);
 	return store;
 }
@@ -228,6 +240,11 @@ MneCkpts *mne_store_bookmarks(MneStore *store)
 MneCkpts *mne_store_ckpts(MneStore *store)
 {
 	return store->ckpts;
+}
+
+MneFrags *mne_store_frags(MneStore *store)
+{
+	return store->frags;
 }
 
 MneKv *mne_store_kv(MneStore *store)
@@ -300,6 +317,20 @@ static void add_segments(MneStore *store, MneStoreStats *out)
 	out->blob_bytes = mne_blob_total(store->volume->blob);
 }
 
+static unsigned moving_tables(MneStore *store)
+{
+	g_autoptr(GPtrArray) maps = mne_frags_list(store->frags);
+	unsigned count = 0;
+
+	for (guint i = 0; i < maps->len; i++) {
+		const MneFragMap *map = maps->pdata[i];
+
+		count += map->move != MNE_FRAG_STAYS ||
+			 (map->goal != 0 && map->goal != map->n);
+	}
+	return count;
+}
+
 void mne_store_stats(MneStore *store, MneStoreStats *out)
 {
 	const uint8_t first = 0, last = 0xff;
@@ -312,6 +343,8 @@ void mne_store_stats(MneStore *store, MneStoreStats *out)
 		.uncommitted = store->files->pending,
 		.reclaim_backlog = mne_ckpts_dropping(store->ckpts) + store->orphans,
 		.history_limit = store->limit.bytes,
+		.moving_tables = moving_tables(store),
+		.moved_records = store->split.all_moved,
 		.last_barrier_seq = store->barrier.seq,
 		.failed = store->failed,
 	};

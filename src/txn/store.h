@@ -33,14 +33,18 @@ typedef struct {
 	uint64_t history_bytes; /* limit of what checkpoints keep; 0: none */
 	unsigned history_percent; /* … in percent of the disk; 0: as above */
 	bool full_drops; /* when full, the oldest checkpoint gives way */
+	const char *hash_modules; /* directory of hash modules; NULL: none but those
+				   * built in.  Borrowed until the store is open */
 	bool in_memory; /* tests: the memory engine instead of LevelDB */
 	bool salvage; /* for repairs, as in MneVolumeOptions */
 	bool rebuild;
 	bool no_background; /* tests, check: no threads; mne_store_work() by hand */
 } MneStoreOptions;
 
-#define MNE_STORE_OPTIONS_DEFAULT \
-	((MneStoreOptions){ .sync_seconds = 5, .commit_seconds = 30 })
+#define MNE_STORE_OPTIONS_DEFAULT                             \
+	((MneStoreOptions){ .hash_modules = MNE_HASH_MODULES, \
+			    .sync_seconds = 5,                \
+			    .commit_seconds = 30 })
 
 /* Make an empty store in directory path (absent or empty). */
 int mne_store_init(const char *path) MNE_CHECKED;
@@ -57,6 +61,7 @@ void mne_store_close(MneStore *store);
 MneView *mne_store_live(MneStore *store);
 MneCkpts *mne_store_ckpts(MneStore *store);
 MneCkpts *mne_store_bookmarks(MneStore *store);
+struct MneFrags *mne_store_frags(MneStore *store);
 
 /* Was the last stop unclean (the caller may want to run the check passes)? */
 bool mne_store_was_unclean(const MneStore *store);
@@ -110,6 +115,8 @@ typedef struct {
 	uint64_t tables;
 	uint64_t open_files, uncommitted;
 	uint64_t reclaim_backlog; /* checkpoints and orphans still to reclaim */
+	uint64_t moving_tables; /* those that get or lose a fragment */
+	uint64_t moved_records; /* between fragments, since open */
 	uint64_t live_bytes, blob_bytes, kv_bytes; /* payload alive, files on disk */
 	uint64_t free_bytes; /* writable before ENOSPC */
 	uint64_t history_limit; /* of what checkpoints keep; 0: none */

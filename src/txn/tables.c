@@ -9,6 +9,7 @@
 #include "table/schema.h"
 #include "txn/entry.h"
 #include "txn/filestate.h"
+#include "txn/frags.h"
 #include "txn/names.h"
 #include "view/iter.h"
 
@@ -19,7 +20,7 @@ static int root_load(MneStore *store, MneNode *out)
 	return mne_dir_load(store, MNE_ROOT_TABLE, MNE_ROOT_DIR, out);
 }
 
-static int table_load(MneStore *store, MneSlice name, MneTable *out)
+int mne_table_load(MneStore *store, MneSlice name, MneTable *out)
 {
 	g_autoptr(GBytes) value = NULL;
 	MneKey key;
@@ -45,7 +46,7 @@ static int table_put(MneCommit *commit, MneSlice name, MneTable *table)
 static int require_no_table(MneStore *store, MneSlice name)
 {
 	MneTable table;
-	int err = table_load(store, name, &table);
+	int err = mne_table_load(store, name, &table);
 
 	if (err == 0)
 		return -EEXIST;
@@ -95,6 +96,7 @@ static int remove_table(MneCommit *commit, MneSlice name, const MneTable *table)
 	MNE_TRY(mne_dir_load(commit->store, table->id, table->dir, &dir));
 	MNE_TRY(mne_dir_require_empty(commit->store, &dir));
 	MNE_TRY(mne_entry_remove_xattrs(commit, table->id, &dir));
+	MNE_TRY(mne_frags_drop(commit, table->id));
 	mne_key_table(&key, name);
 	MNE_TRY(mne_commit_del(commit, &key));
 	mne_key_node(&key, table->id, table->dir, MNE_SLICE_EMPTY);
@@ -108,7 +110,7 @@ int mne_table_drop(MneStore *store, MneSlice name, uint64_t *out_rec)
 	MneTable table;
 
 	MNE_TRY(mne_commit_begin(store, &commit));
-	MNE_TRY(table_load(store, name, &table));
+	MNE_TRY(mne_table_load(store, name, &table));
 	MNE_TRY(root_load(store, &root));
 	MNE_TRY(remove_table(&commit, name, &table));
 	MNE_TRY(mne_dir_touch(&commit, MNE_ROOT_TABLE, &root, -1, -1));
@@ -139,9 +141,9 @@ static int rename_into(MneCommit *commit, MneSlice from, MneSlice to, unsigned f
 	MneKey key;
 	int gone, err;
 
-	MNE_TRY(table_load(store, from, &source));
+	MNE_TRY(mne_table_load(store, from, &source));
 	MNE_TRY(root_load(store, &root));
-	err = table_load(store, to, &target);
+	err = mne_table_load(store, to, &target);
 	if (err < 0 && err != -ENOENT)
 		return err;
 	gone = err == 0;

@@ -144,7 +144,10 @@ static int take_moment(MneTx *tx)
 		mne_overlay_init(&tx->outer_base, tx->moment, outer->below, NULL);
 		tx->below = &tx->outer_base.base;
 	} else {
-		mne_live_view_init(&tx->live_base, tx->moment, of->volume->blob);
+		tx->frags = mne_frags_new(of->modules);
+		MNE_TRY(mne_frags_load(tx->frags, tx->moment));
+		mne_live_view_init(&tx->live_base, tx->moment, tx->frags,
+				   of->volume->blob);
 		tx->below = &tx->live_base.base;
 	}
 	return 0;
@@ -154,6 +157,7 @@ static void free_parts(MneTx *tx)
 {
 	g_clear_pointer(&tx->store, mne_store_free_staged);
 	g_clear_pointer(&tx->moment, mne_kv_close);
+	g_clear_pointer(&tx->frags, mne_frags_free);
 	g_clear_pointer(&tx->reads, mne_reads_free);
 	g_clear_pointer(&tx->segments, g_hash_table_unref);
 	g_clear_pointer(&tx->conflicts, g_ptr_array_unref);

@@ -22,6 +22,7 @@ struct MneTx {
 
 	MneOverlay overlay; /* what store->live.base forwards to */
 	MneKv *moment; /* owned: a snapshot of what `of` held; NULL after the end */
+	MneFrags *frags; /* owned: how the tables were spread at the moment, or NULL */
 	MneLiveView live_base; /* over moment: of the live tables, */
 	MneOverlay outer_base; /* or of a transaction */
 	MneView *below; /* one of the two */

@@ -111,6 +111,7 @@ bool mne_store_work(MneStore *store)
 	return step(store, "reclaiming a checkpoint", mne_reclaim_step) ||
 	       step(store, "reclaiming a bookmark", mne_bookmark_step) ||
 	       step(store, "reaping deleted files", mne_orphan_step) ||
+	       step(store, "moving records between fragments", mne_split_step) ||
 	       step(store, "sweeping segments", mne_sweep_step);
 }
 
@@ -140,7 +141,7 @@ static void *work_loop(void *data)
 	while (!is_stopped(&store->worker)) {
 		int64_t now;
 
-		if (wait_for_work(&store->worker, more))
+		if (wait_for_work(&store->worker, more) || mne_split_is_wanted(store))
 			more = mne_store_work(store);
 		mne_limit_enforce(store);
 		now = g_get_monotonic_time();

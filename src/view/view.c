@@ -219,6 +219,15 @@ static void key_after(MneKey *key, uint32_t table, uint64_t dir, MneSlice after)
 int mne_view_list(MneView *view, uint32_t table, uint64_t dir, MneSlice after,
 		  MneListing **out_listing)
 {
+	MneFragmentOf all = { table, dir, 0 };
+
+	return mne_view_list_fragment(view, &all, after, out_listing);
+}
+
+int mne_view_list_fragment(MneView *view, const MneFragmentOf *what, MneSlice after,
+			   MneListing **out_listing)
+{
+	uint32_t table = what->table;
 	g_autoptr(MneIter) iter = NULL;
 	ViewListing *listing;
 	MneKey prefix, from;
@@ -228,8 +237,12 @@ int mne_view_list(MneView *view, uint32_t table, uint64_t dir, MneSlice after,
 	if (table == MNE_ROOT_TABLE)
 		mne_key_table(&prefix, MNE_SLICE_EMPTY);
 	else
-		mne_key_node(&prefix, table, dir, MNE_SLICE_EMPTY);
-	key_after(&from, table, dir, after);
+		mne_key_node(&prefix, table, what->dir, MNE_SLICE_EMPTY);
+	key_after(&from, table, what->dir, after);
+	if (what->fragment > 0) {
+		mne_key_set_fragment(&prefix, what->fragment);
+		mne_key_set_fragment(&from, what->fragment);
+	}
 	MNE_TRY(mne_view_iter(view, mne_key_slice(&prefix), mne_key_slice(&from),
 			      &iter));
 

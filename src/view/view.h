@@ -33,7 +33,9 @@ typedef struct {
 	/* The value of a logical key; -ENOENT when the view has none; CKPT_GONE. */
 	int (*get)(MneView *view, MneSlice key, GBytes **out_value);
 
-	/* Keys that begin with prefix and are >= from, ascending: one consistent moment. */
+	/* Keys that begin with prefix and are >= from, ascending: one consistent moment.
+	 * A prefix NODE(table, dir, f, "") with f > 0 means the entries in fragment f as
+	 * the view knows it.  The keys handed out have fragment 0. */
 	int (*iter)(MneView *view, MneSlice prefix, MneSlice from, MneIter **out_iter);
 } MneViewOps;
 
@@ -99,9 +101,18 @@ typedef struct {
 	uint32_t table; /* the table the entry leads into (differs at the root) */
 } MneEntry;
 
+typedef struct {
+	uint32_t table;
+	uint64_t dir;
+	uint32_t fragment;
+} MneFragmentOf;
+
 /* Entries with names > after (empty: all).  "." and ".." are not among them. */
 int mne_view_list(MneView *view, uint32_t table, uint64_t dir, MneSlice after,
 		  MneListing **out_listing) MNE_CHECKED;
+/* The same of those in one fragment of a table, from 1; 0: all. */
+int mne_view_list_fragment(MneView *view, const MneFragmentOf *what, MneSlice after,
+			   MneListing **out_listing) MNE_CHECKED;
 /* 1: *out_entry is the next, and *out_node its node when asked for (not NULL).
  * 0: end. */
 int mne_listing_next(MneListing *listing, MneEntry *out_entry, MneNode *out_node)
