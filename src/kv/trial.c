@@ -57,18 +57,20 @@ static void each_entry(Trial *trial, MneSlice record, EntryFunc func)
 	}
 }
 
-static void each_batch(Trial *trial, const GPtrArray *logs, EntryFunc func)
+/* From batch trial->batch on, which is at `from`. */
+static void each_batch(Trial *trial, const GPtrArray *logs, MneLogPlace from,
+		       EntryFunc func)
 {
 	g_autoptr(GByteArray) record = g_byte_array_new();
 
-	trial->batch = 0;
-	g_array_set_size(trial->places, 0);
-	for (guint i = 0; i < logs->len; i++) {
+	for (guint i = from.log; i < logs->len; i++) {
 		MneLogReader reader = mne_log_reader(mne_slice_of(logs->pdata[i]));
-		MneLogPlace place = { i, 0 };
+		MneLogPlace place = { i, i == from.log ? from.at : 0 };
 
+		reader.at = reader.whole = place.at;
 		while (mne_log_next(&reader, record)) {
-			g_array_append_val(trial->places, place);
+			if (trial->batch == trial->places->len)
+				g_array_append_val(trial->places, place);
 			each_entry(trial, mne_slice(record->data, record->len), func);
 			trial->batch++;
 			place.at = reader.whole;
@@ -102,8 +104,6 @@ static void try_entry(Trial *trial, MneSlice key, MneSlice value)
 	const Span span = { trial->batch, STILL };
 	g_autoptr(GBytes) bytes = NULL;
 
-	if (trial->batch < trial->vouched)
-		return;
 	bytes = mne_slice_to_bytes(key);
 	end_span(trial, bytes);
 	if (!value.data || trial->outside->holds(trial->outside->user, key, value))
@@ -139,8 +139,12 @@ bool mne_trial_run(const GPtrArray *logs, const MneKvOutside *outside, MneLogPla
 	};
 	uint64_t state;
 
-	each_batch(&trial, logs, note_vouched);
-	each_batch(&trial, logs, try_entry);
+	each_batch(&trial, logs, (MneLogPlace){ 0, 0 }, note_vouched);
+	if (places->len == 0)
+		return false;
+	trial.batch = trial.vouched;
+	each_batch(&trial, logs, g_array_index(places, MneLogPlace, trial.vouched),
+		   try_entry);
 	state = last_whole(&trial);
 	if (state == places->len)
 		return false;
