@@ -119,8 +119,9 @@ class History:
             os.chmod(path, self.random.choice([0o600, 0o644, 0o700, 0o755]))
 
     def set_xattr(self, path):
+        """Not more in all than 4 KiB, for which the copy's ext4 has room."""
         if not path.is_symlink() and (path.is_file() or path.is_dir()):
-            value = self.random.randbytes(self.random.choice([3, 40, 3000]))
+            value = self.random.randbytes(self.random.choice([3, 40, 900]))
             os.setxattr(path, "user." + self.random.choice("xyz"), value)
 
     def remove_xattr(self, path):

@@ -5,7 +5,7 @@
  * Three ways, and each ends with a copy that equals the checkpoint:
  *
  *	whole		rsync -aHX --delete C/ DEST
- *	since X		rsync -aHX --force --from0 --files-from=X..C
+ *	since X		rsync -aHXI --force --from0 --files-from=X..C
  *			--delete-missing-args C/ DEST
  *	-j N		the paths dealt to lists, N rsyncs at once with --files-from; when
  *			all of it is copied, the whole way once more, which finds little to
@@ -307,13 +307,16 @@ static MneExit copy_whole_by_lists(Copy *copy)
 
 static MneExit copy_changed(Copy *copy)
 {
-	static const char *const more[] = { "--force", "--delete-missing-args", NULL };
+	/* What is listed has changed, whatever its size and its time. */
+	static const char *const more[] = { "--ignore-times", "--force",
+					    "--delete-missing-args", NULL };
 	MneExit status;
 
 	if (copy->jobs == 1) {
 		g_autofree char *path = changed_path(copy);
 		g_autofree char *option = g_strdup_printf("--files-from=%s", path);
-		const char *words[] = { "--from0", option, more[0], more[1], NULL };
+		const char *words[] = { "--from0", option,  more[0],
+					more[1],   more[2], NULL };
 
 		if (access(path, R_OK) < 0)
 			return no_list(copy, errno);
