@@ -8,6 +8,7 @@
 #include "check/check.h"
 #include "ckpt/changes.h"
 #include "txn/frags.h"
+#include "txn/rollback.h"
 #include "txn/tx.h"
 
 #include <pthread.h>
@@ -417,6 +418,60 @@ static void test_a_checkpoint_made_in_the_middle_of_a_step_stands_still(
 	}
 }
 
+/* A rollback puts back what records were, not where they stood. */
+static void test_a_rollback_leaves_the_fragments_as_they_are(Fixture *f,
+							     gconstpointer data)
+{
+	g_autoptr(MneCkpt) ckpt = NULL;
+	const MneMake dir = { .mode = S_IFDIR | 0755 };
+	MneRollbackSpec spec = { .name = mne_slice_str("before") };
+	g_autoptr(MneWritten) written = NULL;
+	MneRollbackResult result;
+	Fixture born = *f;
+	MneNode node;
+
+	(void)data;
+	fill(f, 200);
+	want(f, 2);
+	work_off(f);
+	ckpt = checkpoint(f, "before");
+	want(f, 7);
+	work_off(f);
+	for (unsigned i = 0; i < 200; i += 2) {
+		g_autofree char *name = g_strdup_printf("name-%04u", i);
+		g_autofree char *new = g_strdup_printf("new-%04u", i);
+
+		if (i % 4 == 0)
+			remove_file(f, name);
+		else
+			write_text(f, name, "changed");
+		write_text(f, new, new);
+	}
+	/* A table that was not there then. */
+	g_assert_cmpint(mne_table_create(f->store, mne_slice_str("born"), &dir,
+					 &born.table, &node),
+			==, 0);
+	born.dir = node.rec;
+	g_assert_cmpint(mne_frags_want(f->store, mne_slice_str("born"), 5), ==, 0);
+	work_off(f);
+	fill(&born, 50);
+	want(f, 8);
+	g_assert_true(mne_store_work(f->store));
+	g_assert_cmpint(mne_store_rollback(f->store, &spec, &result, &written), ==, 0);
+	assert_filled(f, mne_store_live(f->store), 200);
+	assert_clean(f);
+	work_off(f);
+	assert_fragments_add_up(f, mne_store_live(f->store), 8);
+	assert_filled(f, mne_store_live(f->store), 200);
+	assert_clean(f);
+	assert_counters_right(f);
+	g_clear_pointer(&written, mne_written_free);
+	g_clear_pointer(&ckpt, mne_ckpt_unref);
+	fixture_reopen(f);
+	g_assert_cmpuint(n_of(f), ==, 8);
+	assert_filled(f, mne_store_live(f->store), 200);
+}
+
 /* --- transactions ------------------------------------------------------------------ */
 
 static void test_a_transaction_sees_its_moment_while_records_move(Fixture *f,
@@ -745,6 +800,7 @@ int main(int argc, char **argv)
 	ADD(test_a_step_goes_on_after_a_restart);
 	ADD(test_no_checkpoint_notices);
 	ADD(test_a_checkpoint_made_in_the_middle_of_a_step_stands_still);
+	ADD(test_a_rollback_leaves_the_fragments_as_they_are);
 	ADD(test_a_transaction_sees_its_moment_while_records_move);
 	ADD(test_a_transaction_that_drops_a_table_drops_its_fragments);
 	ADD(test_what_cannot_be_is_refused);

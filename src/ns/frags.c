@@ -10,6 +10,7 @@
 
 #include "frag/set.h"
 #include "ns/attr.h"
+#include "ns/delta.h"
 #include "txn/frags.h"
 
 #define DOMAIN_FRAGS 3u /* of hidden inode numbers: `.frag` */
@@ -170,8 +171,8 @@ bool mne_frags_are_listed(MneNs *ns, const MneIdentity *dir)
 	if ((dir->object != MNE_OBJECT_LIVE && dir->object != MNE_OBJECT_PAST) ||
 	    dir->table == MNE_ROOT_TABLE || !dir->is_dir)
 		return false;
-	if (!dir->ckpt && state_of(ns, dir->table) != SHARED)
-		return false;
+	if (dir->ckpt ? mne_delta_is(dir->via) : state_of(ns, dir->table) != SHARED)
+		return false; /* what changed is shown by path */
 	return map_of(ns, dir, &map) == 0 && map->dir == dir->rec &&
 	       mne_frag_map_lists_fragments(map);
 }
