@@ -534,3 +534,49 @@ def test_the_command_says_why_not(m, cli):
     said = cli("rollback", "c", "-t", "u", cwd=m.path)
     assert said.returncode == 5 and "no table u in checkpoint c" in said.stderr
     assert cli("rollback", cwd=m.path).returncode == 2
+
+
+def in_fragments(m, table, n):
+    (m.path / ".mnefs/tables" / table / "fragments").write_text(f"{n}\n")
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        (m.path / ".mnefs/ctl").write_text("reclaim\n")
+        if (m.path / ".mnefs/tables" / table / "fragments").read_text().split()[0] == str(n):
+            return
+        time.sleep(0.05)
+    pytest.fail((m.path / ".mnefs/tables" / table / "fragments").read_text())
+
+
+@pytest.mark.parametrize("then, now", [(1, 5), (5, 1), (3, 8)])
+def test_a_table_keeps_the_fragments_of_today(m, check, then, now):
+    """C8: splitting and rolling back do not disturb each other."""
+    m.table.mkdir()
+    fill(m.table)
+    for n in range(200):
+        put(m.table / f"r{n}", b"then")
+    in_fragments(m, "t", then)
+    m.checkpoint("c")
+    for n in range(0, 200, 2):
+        put(m.table / f"r{n}", b"now")
+    for n in range(0, 200, 5):
+        os.unlink(m.table / f"r{n}")
+    in_fragments(m, "t", now)
+    for n in range(200, 250):
+        put(m.table / f"r{n}", b"new")
+    before = rollback(m, "c")
+    names = {f"r{n}" for n in range(200)}
+    for n in range(250):
+        expected = b"then" if n < 200 else None
+        there = (m.table / f"r{n}").read_bytes() if (m.table / f"r{n}").exists() else None
+        assert there == expected
+    assert names <= {p.name for p in (m.checkpoints / "c/t").rglob("r*")}
+    rollback(m, before)
+    assert (m.table / "r2").read_bytes() == b"now" and not (m.table / "r0").exists()
+    for path in list(m.table.iterdir()):
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    m.table.rmdir()
+    rollback(m, "c")
+    for n in range(200):
+        assert (m.table / f"r{n}").read_bytes() == b"then"
+    m.unmount()
+    check()
