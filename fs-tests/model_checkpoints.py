@@ -560,6 +560,13 @@ class Machine(RuleBasedStateMachine):
             self.checkpoints[new] = self.checkpoints.pop(old)
             self.changed()
 
+    @rule(table=tables, n=st.integers(1, 9))
+    def fragments(self, table, n):
+        """How records are spread shows nowhere when they are listed flat (C8)."""
+        at = self.m.path / ".mnefs" / "tables" / table
+        (at / "listing").write_text("records")
+        (at / "fragments").write_text(f"{n}")
+
     @rule(number=numbers, table=st.sampled_from([None, *TABLES]))
     def rollback(self, number, table):
         if not self.checkpoints:

@@ -98,8 +98,11 @@ static int keep(MneCommit *commit, MneCkpt *of, MneSlice key)
 	g_autoptr(GBytes) value = NULL;
 	g_autoptr(GBytes) stub = NULL;
 	MneKey at;
-	int err = mne_view_get(&of->view, key, &value);
+	int err;
 
+	if (!mne_stub_is_kept(key))
+		return 0;
+	err = mne_view_get(&of->view, key, &value);
 	if (err < 0 && err != -ENOENT)
 		return err;
 	if (err == 0) {
