@@ -115,6 +115,7 @@ MneExit mne_cmd_ckpt_verify(MneCli *cli);
 MneExit mne_cmd_rsync(MneCli *cli);
 MneExit mne_cmd_hold(MneCli *cli);
 MneExit mne_cmd_at(MneCli *cli);
+MneExit mne_cmd_tx(MneCli *cli);
 MneExit mne_cmd_hook_list(MneCli *cli);
 MneExit mne_cmd_hook_test(MneCli *cli);
 MneExit mne_cmd_hook_run(MneCli *cli);

@@ -48,6 +48,7 @@ static MneFuseOptions fuse_options(const MneMountOptions *asked)
 		.read_only = asked->read_only,
 		.allow_other = asked->allow_other,
 		.automatic = asked->automatic,
+		.tx = asked->tx,
 		.no_cplinks = asked->no_cplinks,
 		.no_uring = asked->no_uring,
 		.hooks_dir = asked->hooks,

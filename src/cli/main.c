@@ -170,6 +170,14 @@ static const MneOption query_options[] = {
 	NO_MORE,
 };
 
+static const MneOption tx_options[] = {
+	{ "retries", 0, "N", "after a conflict, run it again so often (10)" },
+	{ "dry-run", 'n', NULL, "show what it changes, and do not commit" },
+	{ "ask", 0, NULL, "show what it changes, and ask before it is committed" },
+	{ "sync", 0, NULL, "durable when it returns" },
+	NO_MORE,
+};
+
 enum { MANY = 10000 };
 
 static const MneCommand commands[] = {
@@ -256,6 +264,9 @@ static const MneCommand commands[] = {
 	  mne_cmd_history },
 	{ "restore", "PATH...", 1, MANY, "Bring records back as they were",
 	  restore_options, mne_cmd_restore },
+	{ "tx", "-- COMMAND...", 1, MANY,
+	  "Run a command in a transaction: all that it changes, or nothing", tx_options,
+	  mne_cmd_tx, true },
 	{ "check", "STORE", 1, 1, "Verify a store that is not mounted", check_options,
 	  mne_cmd_check },
 	{ "version", "", 0, 0, "Show the version", no_options, mne_cmd_version },

@@ -15,6 +15,7 @@
 #include "cli/history_options.h"
 #include "cli/say.h"
 #include "cli/suggest.h"
+#include "cli/tx_options.h"
 #include "txn/store.h"
 
 #include <string.h>
@@ -176,6 +177,21 @@ static bool set_hash_modules(MneMountOptions *options, const char *value)
 	return *value == '/';
 }
 
+static bool set_tx_idle(MneMountOptions *options, const char *value)
+{
+	return mne_parse_tx_idle(value, &options->tx);
+}
+
+static bool set_tx_max(MneMountOptions *options, const char *value)
+{
+	return mne_parse_tx_max(value, &options->tx);
+}
+
+static bool set_tx_mem(MneMountOptions *options, const char *value)
+{
+	return mne_parse_tx_mem(value, &options->tx);
+}
+
 static bool ignore(MneMountOptions *options, const char *value)
 {
 	(void)options;
@@ -206,6 +222,9 @@ static const Row rows[] = {
 	{ "hooks", "the absolute path of a directory", set_hooks },
 	{ "hook_timeout", "seconds", set_hook_timeout },
 	{ "hash_modules", "directory", set_hash_modules },
+	{ "tx_idle", "a time such as 10m, or 0: for ever", set_tx_idle },
+	{ "tx_max", "a number", set_tx_max },
+	{ "tx_mem", "a size such as 256M", set_tx_mem },
 	{ "allow_other", NULL, set_allow_other },
 	{ "debug", NULL, set_debug },
 	{ "default_permissions", NULL, ignore }, /* always on */
@@ -340,6 +359,7 @@ void mne_mount_options_init(MneMountOptions *options)
 		.commit_seconds = defaults.commit_seconds,
 		.hooks = g_strdup(HOOKS_DIR),
 		.hook_seconds = HOOK_SECONDS,
+		.tx = MNE_NS_TX_LIMITS_DEFAULT,
 		.kernel = g_string_new(NULL),
 		.shown = g_string_new(NULL),
 	};

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "ns/auto.h"
+#include "ns/tx.h"
 
 #include <stdbool.h>
 
@@ -25,6 +26,7 @@ typedef struct {
 	char *ckpt; /* cp=: owned; NULL: all of the store */
 	char *hooks; /* directory of programs */
 	int hook_seconds; /* for each call of one */
+	MneNsTxLimits tx;
 	GString *kernel; /* "noexec,nodev": for mount(2) */
 	GString *shown; /* what the user asked for */
 } MneMountOptions;

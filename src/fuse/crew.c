@@ -70,6 +70,30 @@ void mne_crew_invalidate_gone(MneMount *mount)
 			mount->session, g_array_index(gone, uint64_t, i), 0, 0);
 }
 
+static void forget(MneMount *mount, const MneStale *stale)
+{
+	MneSlice name = mne_slice_of(stale->name);
+	g_autofree char *text = g_strndup((const char *)name.data, name.len);
+
+	if (stale->name)
+		(void)fuse_lowlevel_notify_inval_entry(mount->session, stale->number,
+						       text, name.len);
+	else
+		(void)fuse_lowlevel_notify_inval_inode(mount->session, stale->number, 0,
+						       0);
+}
+
+void mne_crew_forget_stale(MneMount *mount)
+{
+	g_autoptr(GArray) stale = NULL;
+
+	if (!mne_ns_has_stale(mount->ns))
+		return;
+	stale = mne_ns_take_stale(mount->ns);
+	for (unsigned i = 0; i < stale->len; i++)
+		forget(mount, &g_array_index(stale, MneStale, i));
+}
+
 static void run(MneMount *mount, MneTask *task)
 {
 	bool may_drop = task->may_drop;

@@ -47,5 +47,10 @@ typedef struct {
 void mne_crew_wait_begin(MneCrew *crew, fuse_req_t req, MneWaiter *waiter);
 void mne_crew_wait_end(MneCrew *crew, fuse_req_t req, MneWaiter *waiter);
 
+/* Tell the kernel what a transaction changed behind its back.  Holding no lock, and not from
+ * a reader's thread.  It waits for who changes, or syncs, a directory in question, and he
+ * for us: so a task that calls it may wait. */
+void mne_crew_forget_stale(MneMount *mount);
+
 /* A copy of task is run; it owns what task owns. */
 void mne_crew_post(MneCrew *crew, const MneTask *task);

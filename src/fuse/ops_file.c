@@ -76,7 +76,7 @@ void mne_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 	};
 
 	task.with_fence = mne_handle_open_is_slow(mount->ns, task.inode, info->flags);
-	if (task.with_fence || mne_inode_identity(task.inode).object == MNE_OBJECT_CTL)
+	if (task.with_fence || mne_ns_is_control(task.inode))
 		mne_crew_post(mount->crew, &task);
 	else
 		open_inode(mount, &task);
@@ -145,6 +145,7 @@ static void write_control(MneMount *mount, MneTask *task)
 					   false);
 
 	mne_share_tables(mount);
+	mne_crew_forget_stale(mount);
 	reply_written(task->req, task->ino, written);
 }
 
@@ -183,6 +184,7 @@ void mne_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size,
 		.offset = (uint64_t)offset,
 		.flags = (unsigned)info->flags,
 		.with_fence = is_control,
+		.may_wait = is_control, /* for a directory's lock: see forget_stale */
 		.may_drop = is_control,
 	};
 

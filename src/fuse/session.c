@@ -33,6 +33,7 @@
 #define MAX_BACKGROUND    1024u
 #define CREW_THREADS      16u
 #define NOTICE_WAIT_MS    10000u
+#define TX_TICK_MS        500u /* while a transaction is open */
 #define READY_TRIES       10000u /* milliseconds */
 #define READERS           2u
 #define READERS_THAT_SYNC 8u
@@ -140,8 +141,7 @@ typedef struct {
 
 static uint64_t number_of(MneMount *mount, uint64_t rec)
 {
-	return rec == MNE_ROOT_DIR ? FUSE_ROOT_ID
-				   : mne_inodes_number_of(mount->ns->inodes, rec);
+	return mne_inodes_number_of(mount->ns->inodes, NULL, rec);
 }
 
 /* A name stands for another record, or for none. */
@@ -176,9 +176,16 @@ static void *notify(void *data)
 	MneNotice notice;
 
 	mne_store_serve_notices(mount->store, true);
-	while (!atomic_load(&notifier->stop))
-		if (mne_store_next_notice(mount->store, NOTICE_WAIT_MS, &notice))
+	while (!atomic_load(&notifier->stop)) {
+		mne_ns_tx_tick(mount->ns);
+		mne_crew_forget_stale(mount);
+		if (mne_store_next_notice(mount->store,
+					  mne_ns_tx_count(mount->ns) > 0
+						  ? TX_TICK_MS
+						  : NOTICE_WAIT_MS,
+					  &notice))
 			pass_on(mount, &notice);
+	}
 	mne_store_serve_notices(mount->store, false);
 	return NULL;
 }
@@ -312,6 +319,7 @@ static int with_store(const MneFuseOptions *options, MneStore *store, MneCkpt *c
 		.hooks_dir = (char *)options->hooks_dir,
 		.hook_timeout = options->hook_timeout,
 		.settle = settle,
+		.tx = options->tx,
 	};
 	g_autoptr(MneNs) ns = mne_ns_new(store, &ns_options, mne_wire_names(),
 					 MNE_N_OPS);
@@ -324,6 +332,7 @@ static int with_store(const MneFuseOptions *options, MneStore *store, MneCkpt *c
 	int result;
 
 	ns->options.settle_user = &mount;
+	mne_store_set_tx_mem(store, options->tx.mem);
 	mne_log_set_tap(tell_message, store);
 	result = mount_and_serve(&mount, options, mount_point, daemon);
 	mne_log_set_tap(NULL, NULL);

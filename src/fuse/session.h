@@ -20,6 +20,7 @@ typedef struct {
 	bool allow_other;
 	bool no_uring; /* requests come through /dev/fuse even where io_uring is to be had */
 	bool no_cplinks; /* st_nlink in checkpoints is 1 */
+	MneNsTxLimits tx;
 	MneAutoRules automatic; /* checkpoints that come by themselves */
 	const char *hooks_dir; /* of programs told of checkpoints; may be absent */
 	unsigned hook_timeout; /* ms */

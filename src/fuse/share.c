@@ -28,7 +28,7 @@ static void forget_name(MneMount *mount, fuse_ino_t dir, MneSlice name)
 static void forget_table(MneMount *mount, const MneShare *share)
 {
 	MneInodes *inodes = mount->ns->inodes;
-	uint64_t number = mne_inodes_number_of(inodes, share->dir);
+	uint64_t number = mne_inodes_number_of(inodes, NULL, share->dir);
 	g_autoptr(GPtrArray) names = NULL;
 	g_autoptr(GBytes) own = NULL;
 

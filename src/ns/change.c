@@ -13,6 +13,7 @@
 #include "ns/frags.h"
 #include "ns/ns.h"
 #include "ns/outcome.h"
+#include "ns/txdir.h"
 #include "txn/file.h"
 #include "util/log.h"
 
@@ -23,9 +24,18 @@ static bool is_root(const MneIdentity *dir)
 	return dir->object == MNE_OBJECT_LIVE && dir->table == MNE_ROOT_TABLE;
 }
 
+bool mne_ns_is_control(const MneInode *inode)
+{
+	MneObject object = mne_inode_identity(inode).object;
+
+	return object == MNE_OBJECT_CTL || object == MNE_OBJECT_TXCTL;
+}
+
 bool mne_ns_is_slow(const MneInode *parent)
 {
-	return mne_inode_identity(parent).object == MNE_OBJECT_CKPTS;
+	MneObject object = mne_inode_identity(parent).object;
+
+	return object == MNE_OBJECT_CKPTS || object == MNE_OBJECT_TXS;
 }
 
 static int make_table(MneNs *ns, const MneIdentity *root, MneSlice name,
@@ -39,9 +49,17 @@ static int make_table(MneNs *ns, const MneIdentity *root, MneSlice name,
 				 "only tables can stand at the root: mkdir one, "
 				 "and put %.*s into it",
 				 (int)name.len, (const char *)name.data);
-	MNE_TRY(mne_table_create(ns->store, name, what, &table, &node));
+	MNE_TRY(mne_table_create(mne_ns_store_of(ns, root), name, what, &table, &node));
 	mne_ns_found_live(ns, root, table, &node, name, out);
 	return 0;
+}
+
+static int check_name(const MneIdentity *dir, MneSlice name)
+{
+	if (mne_tx_has_file(dir, name))
+		return mne_throw(RESERVED_NAME, "%.*s is a reserved name",
+				 (int)name.len, (const char *)name.data);
+	return mne_name_check(name);
 }
 
 static int make_live(MneNs *ns, const MneIdentity *dir, MneSlice name,
@@ -50,11 +68,11 @@ static int make_live(MneNs *ns, const MneIdentity *dir, MneSlice name,
 	MneSpot spot = { dir->table, dir->rec, name };
 	g_auto(MneNode) node = { 0 };
 
-	MNE_TRY(mne_name_check(name));
+	MNE_TRY(check_name(dir, name));
 	MNE_TRY(mne_frag_check_name(ns, dir, name));
 	if (is_root(dir))
 		return make_table(ns, dir, name, what, out);
-	MNE_TRY(mne_make(ns->store, &spot, what, &node));
+	MNE_TRY(mne_make(mne_ns_store_of(ns, dir), &spot, what, &node));
 	mne_ns_found_live(ns, dir, dir->table, &node, name, out);
 	return 0;
 }
@@ -66,6 +84,8 @@ int mne_ns_make(MneNs *ns, MneInode *parent, MneSlice name, const MneMake *what,
 
 	if (dir.object == MNE_OBJECT_CKPTS && S_ISDIR(what->mode))
 		return mne_ckpts_dir_make(ns, &dir, name, what, out);
+	if (dir.object == MNE_OBJECT_TXS && S_ISDIR(what->mode))
+		return mne_tx_dir_make(ns, &dir, name, what, out);
 	MNE_TRY(mne_ns_require_live(parent));
 	return make_live(ns, &dir, name, what, out);
 }
@@ -74,36 +94,41 @@ int mne_ns_remove(MneNs *ns, MneInode *parent, MneSlice name, bool is_dir, pid_t
 {
 	MneIdentity dir = mne_inode_identity(parent);
 	MneSpot spot = { dir.table, dir.rec, name };
+	MneStore *store = mne_ns_store_of(ns, &dir);
 	uint64_t rec;
 	int got;
 
 	if (dir.object == MNE_OBJECT_CKPTS && is_dir)
 		return mne_ckpts_dir_remove(ns, &dir, name, pid);
+	if (dir.object == MNE_OBJECT_TXS && is_dir)
+		return mne_tx_dir_remove(ns, &dir, name);
 	MNE_TRY(mne_ns_require_live(parent));
-	MNE_TRY(mne_name_check(name));
-	got = is_dir ? mne_frag_dir_remove(ns, &dir, name) : 0;
+	MNE_TRY(check_name(&dir, name));
+	got = is_dir && !dir.tx ? mne_frag_dir_remove(ns, &dir, name) : 0;
 	if (got != 0)
 		return MIN(got, 0);
 	MNE_TRY(mne_frag_check_name(ns, &dir, name));
 	if (is_root(&dir))
-		return is_dir ? mne_table_drop(ns->store, name, &rec) : -ENOENT;
+		return is_dir ? mne_table_drop(store, name, &rec) : -ENOENT;
 	if (is_dir)
-		return mne_rmdir(ns->store, &spot, &rec);
-	return mne_unlink(ns->store, &spot, &rec);
+		return mne_rmdir(store, &spot, &rec);
+	return mne_unlink(store, &spot, &rec);
 }
 
 /* Inside one table.  The inodes follow. */
-static int move(MneNs *ns, const MneSpot *from, const MneSpot *to, unsigned flags)
+static int move(MneNs *ns, MneNsTx *tx, const MneSpot *from, const MneSpot *to,
+		unsigned flags)
 {
+	MneStore *store = tx ? mne_ns_tx_store(tx) : ns->store;
 	uint64_t moved = 0, other = 0;
 	int err;
 
 	mne_inodes_move_begin(ns->inodes);
-	err = mne_rename(ns->store, from, to, flags, &moved, &other);
+	err = mne_rename(store, from, to, flags, &moved, &other);
 	if (err == 0 && moved != 0)
-		mne_inodes_moved(ns->inodes, moved, to->dir, to->name);
+		mne_inodes_moved(ns->inodes, tx, moved, to->dir, to->name);
 	if (err == 0 && other != 0 && flags & RENAME_EXCHANGE)
-		mne_inodes_moved(ns->inodes, other, from->dir, from->name);
+		mne_inodes_moved(ns->inodes, tx, other, from->dir, from->name);
 	mne_inodes_move_end(ns->inodes);
 	return err;
 }
@@ -115,7 +140,7 @@ static int move_inodes(MneNs *ns, MneWritten *written)
 
 	while ((got = mne_written_next(written, &notice)) > 0)
 		if (notice.now != 0)
-			mne_inodes_moved(ns->inodes, notice.now, notice.dir,
+			mne_inodes_moved(ns->inodes, NULL, notice.now, notice.dir,
 					 mne_slice(notice.name, notice.name_len));
 	return got;
 }
@@ -168,7 +193,7 @@ int mne_ns_rollback(MneNs *ns, const MneRollbackSpec *spec,
 	return 0;
 }
 
-static int rename_live(MneNs *ns, const MneSpot *from, const MneSpot *to,
+static int rename_live(MneNs *ns, MneNsTx *tx, const MneSpot *from, const MneSpot *to,
 		       unsigned flags)
 {
 	bool from_root = from->table == MNE_ROOT_TABLE;
@@ -176,13 +201,12 @@ static int rename_live(MneNs *ns, const MneSpot *from, const MneSpot *to,
 
 	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
 		return -EINVAL;
-	MNE_TRY(mne_name_check(from->name));
-	MNE_TRY(mne_name_check(to->name));
 	if (from_root && to_root)
-		return mne_table_rename(ns->store, from->name, to->name, flags);
+		return mne_table_rename(tx ? mne_ns_tx_store(tx) : ns->store,
+					from->name, to->name, flags);
 	if (from->table != to->table)
 		return mne_throw(OTHER_TABLE, "rename stays inside one table");
-	return move(ns, from, to, flags);
+	return move(ns, tx, from, to, flags);
 }
 
 int mne_ns_rename(MneNs *ns, MneInode *parent, MneSlice name, MneInode *new_parent,
@@ -201,7 +225,11 @@ int mne_ns_rename(MneNs *ns, MneInode *parent, MneSlice name, MneInode *new_pare
 	MneSpot from = { dir.table, dir.rec, name };
 	MneSpot to = { new_dir.table, new_dir.rec, new_name };
 
-	return rename_live(ns, &from, &to, flags);
+	if (dir.tx != new_dir.tx)
+		return -EXDEV;
+	MNE_TRY(check_name(&dir, name));
+	MNE_TRY(check_name(&new_dir, new_name));
+	return rename_live(ns, dir.tx, &from, &to, flags);
 }
 
 int mne_ns_link(MneNs *ns, MneInode *inode, MneInode *parent, MneSlice name,
@@ -214,16 +242,16 @@ int mne_ns_link(MneNs *ns, MneInode *inode, MneInode *parent, MneSlice name,
 	int err;
 
 	MNE_TRY(mne_ns_require_live(parent));
-	if (self.object != MNE_OBJECT_LIVE)
+	if (self.object != MNE_OBJECT_LIVE || self.tx != dir.tx)
 		return -EXDEV;
-	MNE_TRY(mne_name_check(name));
+	MNE_TRY(check_name(&dir, name));
 	MNE_TRY(mne_frag_check_name(ns, &dir, name));
 	if (self.table != dir.table)
 		return mne_throw(OTHER_TABLE, "link stays inside one table");
 
 	mne_inode_find(ns->inodes, inode, &finding);
 	do
-		err = mne_link(ns->store, &finding.place, &spot, &node);
+		err = mne_link(mne_ns_store_of(ns, &dir), &finding.place, &spot, &node);
 	while (mne_inode_retry(ns->inodes, inode, err, &finding));
 	MNE_TRY(err);
 	mne_ns_found_live(ns, &dir, dir.table, &node, name, out);
@@ -233,13 +261,15 @@ int mne_ns_link(MneNs *ns, MneInode *inode, MneInode *parent, MneSlice name,
 static int change_live(MneNs *ns, MneInode *inode, const MneAttrChange *change,
 		       const uint64_t *size, MneNode *out_node)
 {
+	MneIdentity self = mne_inode_identity(inode);
+	MneStore *store = mne_ns_store_of(ns, &self);
 	MneFinding finding;
 	int err;
 
 	mne_inode_find(ns->inodes, inode, &finding);
 	if (size) {
 		do
-			err = mne_truncate(ns->store, &finding.place, *size, out_node);
+			err = mne_truncate(store, &finding.place, *size, out_node);
 		while (mne_inode_retry(ns->inodes, inode, err, &finding));
 		MNE_TRY(err);
 	}
@@ -247,7 +277,7 @@ static int change_live(MneNs *ns, MneInode *inode, const MneAttrChange *change,
 		return 0;
 	mne_node_clear(out_node);
 	do
-		err = mne_setattr(ns->store, &finding.place, change, out_node);
+		err = mne_setattr(store, &finding.place, change, out_node);
 	while (mne_inode_retry(ns->inodes, inode, err, &finding));
 	return err;
 }
@@ -262,6 +292,8 @@ int mne_ns_setattr(MneNs *ns, MneInode *inode, const MneAttrChange *change,
 		MNE_TRY(mne_ckpts_dir_setattr(ns, &self, change));
 		return mne_ns_stat(ns, inode, out);
 	}
+	if (self.object == MNE_OBJECT_TXCTL && size)
+		return mne_ns_stat(ns, inode, out);
 	if (self.object == MNE_OBJECT_CTL && size && mne_ctl_is_writable(ns, self.rec))
 		return mne_ns_stat(ns, inode, out); /* what `>` does before it writes */
 	MNE_TRY(mne_ns_require_live(inode));
@@ -273,5 +305,6 @@ int mne_ns_setattr(MneNs *ns, MneInode *inode, const MneAttrChange *change,
 	if (!self.is_dir || !mne_ns_is_shared(ns, self.table))
 		out->attr_timeout = MNE_LONG_TIMEOUT;
 	mne_attr_of_live(&node, &out->attr);
+	mne_tx_root_attr(&self, &out->attr);
 	return 0;
 }

@@ -10,6 +10,7 @@
 
 #include "ns/ctl.h"
 #include "ns/frags.h"
+#include "ns/txdir.h"
 #include "txn/file.h"
 
 #include <fcntl.h>
@@ -74,8 +75,8 @@ static int open_live(MneHandle *handle, bool truncate, bool kill_suid)
 
 	mne_inode_find(ns->inodes, handle->inode, &finding);
 	do
-		err = mne_file_open(ns->store, &finding.place, handle->writable,
-				    truncate, &handle->file);
+		err = mne_file_open(mne_ns_store_of(ns, &handle->self), &finding.place,
+				    handle->writable, truncate, &handle->file);
 	while (mne_inode_retry(ns->inodes, handle->inode, err, &finding));
 	MNE_TRY(err);
 
@@ -101,7 +102,7 @@ bool mne_handle_open_is_slow(MneNs *ns, const MneInode *inode, int flags)
 	MneIdentity self = mne_inode_identity(inode);
 
 	return (flags & O_ACCMODE) != O_RDONLY && self.object == MNE_OBJECT_LIVE &&
-	       mne_file_is_written(ns->store, self.rec);
+	       mne_file_is_written(mne_ns_store_of(ns, &self), self.rec);
 }
 
 int mne_handle_open(MneNs *ns, MneInode *inode, const MneCtlOpen *how, bool kill_suid,
@@ -110,6 +111,7 @@ int mne_handle_open(MneNs *ns, MneInode *inode, const MneCtlOpen *how, bool kill
 	g_autoptr(MneHandle) handle = handle_new(ns, inode);
 	int flags = how->flags;
 
+	MNE_TRY(mne_ns_require_valid(inode));
 	handle->writable = (flags & O_ACCMODE) != O_RDONLY;
 	switch (handle->self.object) {
 	case MNE_OBJECT_LIVE:
@@ -119,6 +121,10 @@ int mne_handle_open(MneNs *ns, MneInode *inode, const MneCtlOpen *how, bool kill
 	case MNE_OBJECT_CTL:
 		MNE_TRY(mne_ctl_open(ns, handle->self.rec, how, &handle->control));
 		break;
+	case MNE_OBJECT_TXCTL:
+		MNE_TRY(mne_tx_file_open(ns, &handle->self, how, &handle->control));
+		break;
+	case MNE_OBJECT_TXS:
 	case MNE_OBJECT_FRAGS:
 	case MNE_OBJECT_FRAG:
 	case MNE_OBJECT_CKPTS: return -EISDIR;
@@ -152,7 +158,7 @@ int mne_handle_create(MneNs *ns, MneInode *parent, MneSlice name, const MneMake 
 	MneFile *file;
 
 	MNE_TRY(require_room_for_files(ns, parent, name));
-	MNE_TRY(mne_file_create(ns->store, &spot, what, &file, &node));
+	MNE_TRY(mne_file_create(mne_ns_store_of(ns, &dir), &spot, what, &file, &node));
 	mne_ns_found_live(ns, &dir, dir.table, &node, name, out);
 
 	MneHandle *handle = handle_new(ns, out->inode);
@@ -175,7 +181,7 @@ void mne_handle_close(MneHandle *handle)
 
 bool mne_handle_is_control(const MneHandle *handle)
 {
-	return handle->self.object == MNE_OBJECT_CTL;
+	return handle->control != NULL;
 }
 
 bool mne_handle_may_wait(const MneHandle *handle)
@@ -207,6 +213,8 @@ static int write_control(MneHandle *handle, MneSlice bytes)
 
 ssize_t mne_handle_read(MneHandle *handle, uint64_t offset, void *buffer, size_t len)
 {
+	if (handle->self.tx)
+		MNE_TRY(mne_ns_require_valid(handle->inode));
 	if (handle->file)
 		return mne_file_read(handle->file, offset, buffer, len);
 	MNE_TRY(mne_ns_require_valid(handle->inode));
@@ -240,6 +248,8 @@ ssize_t mne_handle_write(MneHandle *handle, uint64_t offset, MneSlice bytes,
 	}
 	if (!handle->file)
 		return -EBADF;
+	if (handle->self.tx)
+		MNE_TRY(mne_ns_require_valid(handle->inode));
 	MNE_TRY(drop_capability(handle));
 	return mne_file_write(handle->file, offset, bytes.data, bytes.len, false,
 			      kill_suid);

@@ -21,6 +21,7 @@
 
 struct MneInode {
 	MneCkpt *ckpt; /* reference, or NULL */
+	MneNsTx *tx; /* reference, or NULL */
 	uint64_t rec, via;
 	uint32_t table;
 	uint8_t object; /* MneObject */
@@ -60,7 +61,8 @@ static uint64_t mix(uint64_t value)
 
 static uint64_t hash_of(const MneInode *inode)
 {
-	uint64_t seen_in = (uintptr_t)inode->ckpt << 3 | inode->object;
+	uint64_t seen_in = ((uintptr_t)inode->ckpt ^ (uintptr_t)inode->tx) << 3 |
+			   inode->object;
 
 	return mix(inode->rec ^ mix(inode->via ^ mix(seen_in ^ inode->frag << 8)));
 }
@@ -76,7 +78,7 @@ static gboolean set_equal(gconstpointer first, gconstpointer second)
 	const MneInode *a = first, *b = second;
 
 	return a->rec == b->rec && a->object == b->object && a->ckpt == b->ckpt &&
-	       a->via == b->via && a->frag == b->frag;
+	       a->via == b->via && a->frag == b->frag && a->tx == b->tx;
 }
 
 static Shard *shard_of(MneInodes *inodes, const MneInode *inode)
@@ -87,6 +89,7 @@ static Shard *shard_of(MneInodes *inodes, const MneInode *inode)
 static void inode_free(MneInode *inode)
 {
 	g_clear_pointer(&inode->ckpt, mne_ckpt_unref);
+	g_clear_pointer(&inode->tx, mne_ns_tx_unref);
 	g_free(inode->name);
 	g_free(inode);
 }
@@ -164,6 +167,7 @@ static MneInode model_of(const MneIdentity *identity)
 {
 	return (MneInode){
 		.ckpt = identity->ckpt,
+		.tx = identity->tx,
 		.rec = identity->rec,
 		.via = identity->via,
 		.table = identity->table,
@@ -191,6 +195,8 @@ static MneInode *inode_new(const MneInode *model)
 	*inode = *model;
 	if (inode->ckpt)
 		mne_ckpt_ref(inode->ckpt);
+	if (inode->tx)
+		mne_ns_tx_ref(inode->tx);
 	return inode;
 }
 
@@ -249,6 +255,7 @@ MneIdentity mne_inode_identity(const MneInode *inode)
 		.ckpt = inode->ckpt,
 		.via = inode->via,
 		.frag = inode->frag,
+		.tx = inode->tx,
 	};
 }
 
@@ -320,49 +327,44 @@ void mne_inodes_move_end(MneInodes *inodes)
 	mne_cond_broadcast(&inodes->moved);
 }
 
-/* Caller holds the shard's lock. */
-static MneInode *find_live(Shard *shard, uint64_t rec)
+static MneInode live_model(MneNsTx *tx, uint64_t rec)
 {
-	MneInode model = { .object = MNE_OBJECT_LIVE, .rec = rec };
-
-	mne_lock_assert_held(&shard->lock);
-	return g_hash_table_lookup(shard->set, &model);
+	return (MneInode){ .object = MNE_OBJECT_LIVE, .tx = tx, .rec = rec };
 }
 
-static Shard *live_shard(MneInodes *inodes, uint64_t rec)
+void mne_inodes_moved(MneInodes *inodes, MneNsTx *tx, uint64_t rec, uint64_t dir,
+		      MneSlice name)
 {
-	MneInode model = { .object = MNE_OBJECT_LIVE, .rec = rec };
-
-	return shard_of(inodes, &model);
-}
-
-void mne_inodes_moved(MneInodes *inodes, uint64_t rec, uint64_t dir, MneSlice name)
-{
-	Shard *shard = live_shard(inodes, rec);
+	MneInode model = live_model(tx, rec);
+	Shard *shard = shard_of(inodes, &model);
 	MneInode *inode;
 
 	MNE_WITH_LOCK(&shard->lock);
-	inode = find_live(shard, rec);
+	inode = g_hash_table_lookup(shard->set, &model);
 	if (inode)
 		set_place(inode, dir, name);
 }
 
 GBytes *mne_inodes_name_of(MneInodes *inodes, uint64_t rec)
 {
-	Shard *shard = live_shard(inodes, rec);
+	MneInode model = live_model(NULL, rec);
+	Shard *shard = shard_of(inodes, &model);
 	const MneInode *inode;
 
 	MNE_WITH_LOCK(&shard->lock);
-	inode = find_live(shard, rec);
+	inode = g_hash_table_lookup(shard->set, &model);
 	return inode ? g_bytes_new(inode->name, inode->name_len) : NULL;
 }
 
-uint64_t mne_inodes_number_of(MneInodes *inodes, uint64_t rec)
+uint64_t mne_inodes_number_of(MneInodes *inodes, MneNsTx *tx, uint64_t rec)
 {
-	Shard *shard = live_shard(inodes, rec);
+	MneInode model = live_model(tx, rec);
+	Shard *shard = shard_of(inodes, &model);
 
+	if (!tx && rec == MNE_ROOT_DIR)
+		return ROOT_NUMBER;
 	MNE_WITH_LOCK(&shard->lock);
-	return (uintptr_t)find_live(shard, rec);
+	return (uintptr_t)g_hash_table_lookup(shard->set, &model);
 }
 
 static void add_names_in(Shard *shard, uint64_t dir, GPtrArray *names)

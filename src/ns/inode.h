@@ -22,6 +22,7 @@
 #pragma once
 
 #include "ckpt/ckpt.h"
+#include "ns/tx.h"
 #include "view/view.h"
 
 typedef enum {
@@ -31,6 +32,8 @@ typedef enum {
 	MNE_OBJECT_FRAGS, /* the `.frag` of a table, live or past */
 	MNE_OBJECT_FRAG, /* a fragment of a table, as a directory; see ns/frags.h */
 	MNE_OBJECT_CTL, /* `.mnefs` (rec 0) and the files in it (rec from 1) */
+	MNE_OBJECT_TXS, /* `.tx`, of the root or of a transaction's */
+	MNE_OBJECT_TXCTL, /* a file by which a transaction is told what to do */
 } MneObject;
 
 typedef struct {
@@ -45,6 +48,7 @@ typedef struct {
 	uint16_t
 		frag; /* FRAG: which; of a directory below one: reached through that one,
 			* for the kernel wants a directory to stand in one place */
+	MneNsTx *tx; /* borrowed: in the view of this transaction; NULL: in none */
 } MneIdentity;
 
 typedef struct MneInode MneInode;
@@ -84,7 +88,8 @@ bool mne_inode_retry(MneInodes *inodes, MneInode *inode, int err,
 
 /* Around the commit of a rename, and in between what it did. */
 void mne_inodes_move_begin(MneInodes *inodes);
-void mne_inodes_moved(MneInodes *inodes, uint64_t rec, uint64_t dir, MneSlice name);
+void mne_inodes_moved(MneInodes *inodes, MneNsTx *tx, uint64_t rec, uint64_t dir,
+		      MneSlice name);
 void mne_inodes_move_end(MneInodes *inodes);
 
 /* Names that the kernel knows in a live directory: an array of GBytes, owned. */
@@ -98,5 +103,6 @@ GArray *mne_inodes_take_gone(MneInodes *inodes);
 
 /* The name it was found by last; NULL: the kernel does not know it. */
 GBytes *mne_inodes_name_of(MneInodes *inodes, uint64_t rec);
-/* The number of a live record's inode, if the kernel knows it; 0: it does not. */
-uint64_t mne_inodes_number_of(MneInodes *inodes, uint64_t rec);
+/* The number of a record's inode, live or in the view of tx, if the kernel knows it; 0: it
+ * does not. */
+uint64_t mne_inodes_number_of(MneInodes *inodes, MneNsTx *tx, uint64_t rec);

@@ -23,7 +23,7 @@ static const Reserved reserved[] = {
 	{ ".mnefs", MNE_NAME_CTL, MNE_AT_ROOT },
 	{ ".frag", MNE_NAME_FRAG, MNE_IN_TABLE },
 	{ ".by", MNE_NAME_BY, 0 },
-	{ ".tx", MNE_NAME_TX, 0 },
+	{ ".tx", MNE_NAME_TX, MNE_AT_ROOT },
 };
 
 MneNameKind mne_name_kind(MneSlice name)

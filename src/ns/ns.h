@@ -8,6 +8,7 @@
  *	D/.checkpoints/C/…      PAST   D at checkpoint C; for the root all its tables
  *	/T/.frag, /T/0001       FRAGS, FRAG: see ns/frags.h
  *	/.mnefs/…               CTL    small files to read and to write
+ *	/.tx/J/…                LIVE   all of that again, in a transaction: see ns/tx.h
  *
  * The functions here decide by what an inode is, and call txn/ or a view.  They know
  * nothing of the kernel's protocol.
@@ -37,6 +38,7 @@ typedef struct {
 	MneCkpt *
 		ckpt; /* borrowed: show this one at the root, and nothing else; NULL: live */
 	MneAutoRules automatic; /* checkpoints that come by themselves */
+	MneNsTxLimits tx;
 	char *shown; /* as the user gave them */
 	char *mount_point;
 	char *hooks_dir; /* NULL: none */
@@ -46,7 +48,7 @@ typedef struct {
 	void *settle_user;
 } MneNsOptions;
 
-typedef struct {
+typedef struct MneNs {
 	MneStore *store; /* borrowed */
 	MneNsOptions options; /* strings owned */
 	MneInodes *inodes;
@@ -57,6 +59,7 @@ typedef struct {
 	struct MneDigests *digests; /* see ns/digest.h */
 	MneStats *stats;
 	MneHooks *hooks;
+	MneNsTxs *txs;
 	int64_t started; /* seconds since the epoch */
 	_Atomic bool over_uring; /* how requests come: through io_uring, or /dev/fuse */
 
@@ -95,7 +98,8 @@ int mne_ns_readlink(MneNs *ns, MneInode *inode, char **out_target) MNE_CHECKED;
 /* The node of a LIVE or PAST inode; CKPT_GONE.  The finding is where it was found. */
 int mne_ns_node(MneNs *ns, MneInode *inode, MneFinding *out_finding, MneNode *out_node)
 	MNE_CHECKED;
-/* CKPT_GONE when inode belongs to a checkpoint that was dropped. */
+/* CKPT_GONE, TX_GONE when inode belongs to a checkpoint that was dropped, or to a transaction
+ * that has ended. */
 int mne_ns_require_valid(const MneInode *inode) MNE_CHECKED;
 /* CKPT_READONLY, or RESERVED_NAME, when inode is no live record or directory. */
 int mne_ns_require_live(const MneInode *inode) MNE_CHECKED;
@@ -106,7 +110,10 @@ void mne_ns_found_live(MneNs *ns, const MneIdentity *parent, uint32_t table,
 int mne_ns_found_past(MneNs *ns, const MneIdentity *parent, uint32_t table,
 		      const MneNode *node, MneSlice name, MneFound *out) MNE_CHECKED;
 
-/* Makes a checkpoint, when parent is a `.checkpoints`: see mne_ns_is_slow(). */
+/* What a LIVE object is read from and changed in: the live tables, or a transaction. */
+MneStore *mne_ns_store_of(MneNs *ns, const MneIdentity *self);
+
+/* Makes a checkpoint, when parent is a `.checkpoints`, or begins a transaction: see mne_ns_is_slow(). */
 int mne_ns_make(MneNs *ns, MneInode *parent, MneSlice name, const MneMake *what,
 		MneFound *out) MNE_CHECKED;
 /* Of a checkpoint: -ESTALE when it was dropped, upon which the kernel asks again, see
@@ -121,6 +128,8 @@ int mne_ns_link(MneNs *ns, MneInode *inode, MneInode *parent, MneSlice name,
 /* What the kernel remembers follows. */
 int mne_ns_rollback(MneNs *ns, const MneRollbackSpec *spec,
 		    MneRollbackResult *out_result) MNE_CHECKED;
+/* Is it a control file? */
+bool mne_ns_is_control(const MneInode *inode);
 
 /* Changes in this directory take long, and need a fence before them: every request that was
  * read from the kernel earlier must have been carried out. */

@@ -44,6 +44,8 @@ int mne_ns_statfs(MneNs *ns, const MneInode *inode, struct statvfs *out)
 			show_history(ns, out);
 		break;
 	case MNE_OBJECT_LIVE:
+	case MNE_OBJECT_TXS:
+	case MNE_OBJECT_TXCTL:
 	case MNE_OBJECT_CTL: break;
 	}
 	return 0;

@@ -191,8 +191,8 @@ static int open_records(MneStream *stream)
 	MneFragmentOf what = { self->table, self->rec, mne_frag_number(self) };
 
 	if (!self->ckpt)
-		return mne_live_list_fragment(stream->ns->store, &what, stream->after,
-					      &stream->listing);
+		return mne_live_list_fragment(mne_ns_store_of(stream->ns, self), &what,
+					      stream->after, &stream->listing);
 	MNE_TRY(mne_ns_require_valid(stream->inode));
 	return mne_view_list_fragment(&self->ckpt->view, &what, stream->after,
 				      &stream->listing);
@@ -211,7 +211,7 @@ static int open_listing(MneStream *stream)
 			return mne_delta_list(stream->ns->deltas, self->via, self->rec,
 					      &stream->fixed);
 		}
-		if (!mne_frags_are_listed(stream->ns, self))
+		if (self->tx || !mne_frags_are_listed(stream->ns, self))
 			return open_records(stream);
 		MNE_TRY(mne_frag_dir_list(stream->ns, self, &stream->fixed));
 		break;
@@ -223,6 +223,10 @@ static int open_listing(MneStream *stream)
 	case MNE_OBJECT_CKPTS:
 		stream->fixed = mne_ckpts_dir_list(stream->ns, self);
 		break;
+	case MNE_OBJECT_TXS:
+		stream->fixed = mne_ns_tx_list(stream->ns, self->tx);
+		break;
+	case MNE_OBJECT_TXCTL: return -ENOTDIR;
 	case MNE_OBJECT_CTL: stream->fixed = mne_ctl_list(stream->ns, self->rec); break;
 	}
 	stream->next_fixed = 0;
@@ -320,7 +324,7 @@ static int look_up_name(MneStream *stream, const char *name, MneStreamEntry *out
 static const char *hidden_name(MneStream *stream)
 {
 	if (stream->self.object != MNE_OBJECT_LIVE ||
-	    stream->ns->options.ctl != MNE_CTL_VISIBLE ||
+	    stream->ns->options.ctl != MNE_CTL_VISIBLE || stream->self.tx ||
 	    stream->next_hidden == G_MAXUINT)
 		return NULL;
 	return mne_name_visible(stream->next_hidden++, stream->place);
@@ -357,12 +361,19 @@ static int next_record(MneStream *stream, MneStreamEntry *out_entry)
 	int got;
 
 	mne_node_clear(&stream->node);
-	got = mne_listing_next(stream->listing, &entry, &stream->node);
+	got = mne_listing_next(stream->listing, &entry,
+			       self->tx ? NULL : &stream->node);
 	if (got == 0)
 		return mne_ns_require_valid(stream->inode);
 	MNE_TRY(got);
 
 	out_entry->name = entry.name;
+	if (!self->ckpt && self->tx) {
+		/* Who lists names in a transaction has not read what they name. */
+		out_entry->found.attr.st_ino = entry.rec;
+		out_entry->found.attr.st_mode = entry.mode;
+		return 1;
+	}
 	if (!self->ckpt)
 		mne_ns_found_live(stream->ns, self, entry.table, &stream->node,
 				  entry.name, &out_entry->found);

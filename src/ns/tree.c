@@ -21,6 +21,7 @@
 #include "ns/handle.h"
 #include "ns/ns.h"
 #include "ns/stream.h"
+#include "ns/txdir.h"
 
 #include <time.h>
 
@@ -47,6 +48,7 @@ MneNs *mne_ns_new(MneStore *store, const MneNsOptions *options,
 	ns->digests = mne_digests_new();
 	ns->deltas = mne_deltas_new();
 	ns->stats = mne_stats_new(op_names, n_ops);
+	ns->txs = mne_ns_txs_new(&options->tx);
 	ns->started = time(NULL);
 	mne_lock_init(&ns->open_lock, MNE_RANK_HANDLE);
 	g_queue_init(&ns->handles);
@@ -58,6 +60,7 @@ MneNs *mne_ns_new(MneStore *store, const MneNsOptions *options,
 
 void mne_ns_free(MneNs *ns)
 {
+	mne_ns_txs_end(ns);
 	while (!g_queue_is_empty(&ns->handles))
 		mne_handle_close(g_queue_peek_head(&ns->handles));
 	while (!g_queue_is_empty(&ns->streams))
@@ -69,6 +72,7 @@ void mne_ns_free(MneNs *ns)
 	mne_digests_free(ns->digests);
 	mne_deltas_free(ns->deltas);
 	mne_stats_free(ns->stats);
+	mne_ns_txs_free(ns->txs);
 	mne_lock_clear(&ns->open_lock);
 	g_free(ns->options.shown);
 	g_free(ns->options.mount_point);
@@ -77,10 +81,19 @@ void mne_ns_free(MneNs *ns)
 	g_free(ns);
 }
 
+MneStore *mne_ns_store_of(MneNs *ns, const MneIdentity *self)
+{
+	return self->tx ? mne_ns_tx_store(self->tx) : ns->store;
+}
+
 int mne_ns_require_valid(const MneInode *inode)
 {
+	MneNsTx *tx = mne_inode_identity(inode).tx;
 	MneCkpt *ckpt = mne_inode_identity(inode).ckpt;
 	g_autofree char *name = NULL;
+
+	if (tx)
+		MNE_TRY(mne_ns_tx_require(tx));
 
 	if (!ckpt || mne_ckpt_is_active(ckpt))
 		return 0;
@@ -109,6 +122,9 @@ int mne_ns_require_live(const MneInode *inode)
 	case MNE_OBJECT_CKPTS:
 		return mne_throw(RESERVED_NAME,
 				 ".checkpoints holds nothing but checkpoints");
+	case MNE_OBJECT_TXS:
+	case MNE_OBJECT_TXCTL:
+		return mne_throw(RESERVED_NAME, ".tx holds nothing but transactions");
 	case MNE_OBJECT_CTL: break;
 	}
 	return mne_throw(RESERVED_NAME, ".mnefs is not changed this way");
@@ -126,7 +142,8 @@ int mne_ns_node(MneNs *ns, MneInode *inode, MneFinding *out_finding, MneNode *ou
 		return mne_view_node(&self.ckpt->view, &out_finding->place, out_node);
 	}
 	do
-		err = mne_live_node(ns->store, &out_finding->place, out_node);
+		err = mne_live_node(mne_ns_store_of(ns, &self), &out_finding->place,
+				    out_node);
 	while (mne_inode_retry(ns->inodes, inode, err, out_finding));
 	return err;
 }
@@ -159,6 +176,7 @@ void mne_ns_found_live(MneNs *ns, const MneIdentity *parent, uint32_t table,
 		.table = table,
 		.rec = node->rec,
 		.frag = mne_node_is_dir(node) ? parent->frag : 0,
+		.tx = parent->tx,
 	};
 	bool is_table = parent->table == MNE_ROOT_TABLE;
 
@@ -167,6 +185,7 @@ void mne_ns_found_live(MneNs *ns, const MneIdentity *parent, uint32_t table,
 								      : 0;
 	out->attr_timeout = live_timeout(ns, table, self.is_dir);
 	mne_attr_of_live(node, &out->attr);
+	mne_tx_root_attr(&self, &out->attr);
 }
 
 /* The directory by which a checkpoint is reached belongs to who made it: `.checkpoints` is
@@ -196,6 +215,7 @@ int mne_ns_found_past(MneNs *ns, const MneIdentity *parent, uint32_t table,
 		.ckpt = parent->ckpt,
 		.via = parent->via,
 		.frag = mne_node_is_dir(node) ? parent->frag : 0,
+		.tx = parent->tx,
 	};
 	MnePlace place = {
 		.table = table,
@@ -228,8 +248,8 @@ static int lookup_live(MneNs *ns, const MneIdentity *parent, MneSlice name,
 {
 	g_auto(MneNode) node = { 0 };
 	uint32_t table;
-	int err = mne_live_lookup(ns->store, parent->table, parent->rec, name, &table,
-				  &node);
+	int err = mne_live_lookup(mne_ns_store_of(ns, parent), parent->table,
+				  parent->rec, name, &table, &node);
 
 	if (err < 0 && mne_err_is(err, ENOENT)) {
 		not_there(out);
@@ -282,6 +302,7 @@ static int found_ckpts_dir(MneNs *ns, const MneIdentity *of, MneSlice name,
 		.is_dir = true,
 		.table = of->table,
 		.rec = of->rec,
+		.tx = of->tx,
 	};
 
 	MNE_TRY(mne_ckpts_dir_stat(ns, &self, &out->attr));
@@ -291,13 +312,16 @@ static int found_ckpts_dir(MneNs *ns, const MneIdentity *of, MneSlice name,
 	return 0;
 }
 
-static int found_ctl(MneNs *ns, uint64_t dir, uint64_t number, MneSlice name,
-		     MneFound *out)
+/* parent: `.mnefs` stands there, or it is in `.mnefs`. */
+static int found_ctl(MneNs *ns, const MneIdentity *parent, uint64_t number,
+		     MneSlice name, MneFound *out)
 {
+	uint64_t dir = parent->object == MNE_OBJECT_CTL ? parent->rec : MNE_ROOT_DIR;
 	MneIdentity self = {
 		.object = MNE_OBJECT_CTL,
 		.is_dir = mne_ctl_is_dir(ns, number),
 		.rec = number,
+		.tx = parent->tx,
 	};
 
 	MNE_TRY(mne_ctl_stat(ns, number, &out->attr));
@@ -314,26 +338,33 @@ static int lookup_reserved(MneNs *ns, const MneIdentity *parent, MneNameKind kin
 		not_there(out);
 		return 0;
 	}
+	if (parent->tx && kind == MNE_NAME_FRAG) { /* all records, flat */
+		not_there(out);
+		return 0;
+	}
 	switch (kind) {
 	case MNE_NAME_CHECKPOINTS: return found_ckpts_dir(ns, parent, name, out);
 	case MNE_NAME_CTL:
 		if (parent->table == MNE_ROOT_TABLE)
-			return found_ctl(ns, MNE_ROOT_DIR, MNE_CTL_ROOT, name, out);
+			return found_ctl(ns, parent, MNE_CTL_ROOT, name, out);
+		break;
+	case MNE_NAME_TX:
+		if (parent->table == MNE_ROOT_TABLE)
+			return mne_tx_dir_found(ns, parent, name, out);
 		break;
 	case MNE_NAME_FRAG: return mne_frags_dir_find(ns, parent, name, out);
 	case MNE_NAME_ORDINARY:
-	case MNE_NAME_BY:
-	case MNE_NAME_TX: break;
+	case MNE_NAME_BY: break;
 	}
 	not_there(out);
 	return 0;
 }
 
 /* `.mnefs/changed/A..B.d`: B's root, seen through a sieve. */
-static int found_delta(MneNs *ns, MneSlice name, MneFound *out)
+static int found_delta(MneNs *ns, MneNsTx *tx, MneSlice name, MneFound *out)
 {
 	g_autofree char *text = g_strndup((const char *)name.data, name.len);
-	MneIdentity parent = { .rec = MNE_ROOT_DIR };
+	MneIdentity parent = { .rec = MNE_ROOT_DIR, .tx = tx };
 	g_auto(MneChanged) changed = { 0 };
 	MnePlace root = { .rec = MNE_ROOT_DIR, .is_dir = true };
 	g_auto(MneNode) node = { 0 };
@@ -358,13 +389,13 @@ static bool is_dir_of_changes(MneNs *ns, uint64_t dir)
 	       number == dir;
 }
 
-static int lookup_ctl(MneNs *ns, uint64_t dir, MneSlice name, MneFound *out)
+static int lookup_ctl(MneNs *ns, const MneIdentity *dir, MneSlice name, MneFound *out)
 {
 	uint64_t number;
-	int err = mne_ctl_find(ns, dir, name, &number);
+	int err = mne_ctl_find(ns, dir->rec, name, &number);
 
-	if (err == -ENOENT && is_dir_of_changes(ns, dir))
-		return found_delta(ns, name, out);
+	if (err == -ENOENT && is_dir_of_changes(ns, dir->rec))
+		return found_delta(ns, dir->tx, name, out);
 	MNE_TRY(err);
 	return found_ctl(ns, dir, number, name, out);
 }
@@ -382,7 +413,10 @@ int mne_ns_lookup(MneNs *ns, MneInode *parent, MneSlice name, MneFound *out)
 		kind = mne_name_kind(name);
 		if (kind != MNE_NAME_ORDINARY)
 			return lookup_reserved(ns, &in, kind, name, out);
-		return lookup_spread(ns, &in, name, out);
+		if (mne_tx_has_file(&in, name))
+			return mne_tx_file_lookup(ns, &in, name, out);
+		return in.tx ? lookup_live(ns, &in, name, out)
+			     : lookup_spread(ns, &in, name, out);
 	case MNE_OBJECT_PAST:
 		MNE_TRY(mne_ns_require_valid(parent));
 		if (parent == mne_inodes_root(ns->inodes) &&
@@ -399,9 +433,11 @@ int mne_ns_lookup(MneNs *ns, MneInode *parent, MneSlice name, MneFound *out)
 		got = mne_frag_dir_find(ns, &in, name, out);
 		return got == 0 ? -ENOENT : MIN(got, 0);
 	case MNE_OBJECT_CKPTS: return mne_ckpts_dir_lookup(ns, &in, name, out);
+	case MNE_OBJECT_TXS: return mne_tx_dir_lookup(ns, &in, name, out);
+	case MNE_OBJECT_TXCTL: return -ENOTDIR;
 	case MNE_OBJECT_CTL: break;
 	}
-	return lookup_ctl(ns, in.rec, name, out);
+	return lookup_ctl(ns, &in, name, out);
 }
 
 /* A directory that was removed, but that somebody still stands in. */
@@ -417,6 +453,8 @@ static int stat_record(MneNs *ns, MneInode *inode, MneFound *out)
 	MneFinding finding;
 	int err = mne_ns_node(ns, inode, &finding, &node);
 
+	if (self.tx)
+		MNE_TRY(mne_ns_require_valid(inode));
 	if (!self.ckpt && self.is_dir && err < 0 && mne_err_is(err, ESTALE)) {
 		stat_removed(&self, out);
 		return 0;
@@ -425,6 +463,7 @@ static int stat_record(MneNs *ns, MneInode *inode, MneFound *out)
 	if (!self.ckpt) {
 		out->attr_timeout = live_timeout(ns, self.table, self.is_dir);
 		mne_attr_of_live(&node, &out->attr);
+		mne_tx_root_attr(&self, &out->attr);
 		return 0;
 	}
 	mne_attr_of_past(&node, cookie_of(&self),
@@ -446,6 +485,8 @@ int mne_ns_stat(MneNs *ns, MneInode *inode, MneFound *out)
 		MNE_TRY(mne_ns_require_valid(inode));
 		return mne_frags_dir_stat(ns, &self, &out->attr);
 	case MNE_OBJECT_CKPTS: return mne_ckpts_dir_stat(ns, &self, &out->attr);
+	case MNE_OBJECT_TXS:
+	case MNE_OBJECT_TXCTL: return mne_tx_dir_stat(ns, &self, &out->attr);
 	case MNE_OBJECT_CTL: break;
 	}
 	return mne_ctl_stat(ns, self.rec, &out->attr);

@@ -44,6 +44,7 @@ static bool is_record(const MneInode *inode)
 int mne_ns_setxattr(MneNs *ns, MneInode *inode, MneSlice name, MneSlice value,
 		    int flags)
 {
+	MneIdentity self = mne_inode_identity(inode);
 	MneFinding finding;
 	int err;
 
@@ -54,7 +55,8 @@ int mne_ns_setxattr(MneNs *ns, MneInode *inode, MneSlice name, MneSlice value,
 
 	mne_inode_find(ns->inodes, inode, &finding);
 	do
-		err = mne_setxattr(ns->store, &finding.place, name, value, flags);
+		err = mne_setxattr(mne_ns_store_of(ns, &self), &finding.place, name,
+				   value, flags);
 	while (mne_inode_retry(ns->inodes, inode, err, &finding));
 	return err;
 }
@@ -123,7 +125,8 @@ int mne_ns_getxattr(MneNs *ns, MneInode *inode, MneSlice name, GBytes **out_valu
 	}
 	mne_inode_find(ns->inodes, inode, &finding);
 	do
-		err = mne_live_xattr(ns->store, &finding.place, name, out_value);
+		err = mne_live_xattr(mne_ns_store_of(ns, &self), &finding.place, name,
+				     out_value);
 	while (mne_inode_retry(ns->inodes, inode, err, &finding));
 	return err;
 }
@@ -143,7 +146,8 @@ int mne_ns_listxattr(MneNs *ns, MneInode *inode, GByteArray *out)
 	}
 	mne_inode_find(ns->inodes, inode, &finding);
 	do
-		err = mne_live_xattr_names(ns->store, &finding.place, out);
+		err = mne_live_xattr_names(mne_ns_store_of(ns, &self), &finding.place,
+					   out);
 	while (mne_inode_retry(ns->inodes, inode, err, &finding));
 	return err;
 }

@@ -55,7 +55,7 @@ static void prepend_dirs(MneView *view, uint32_t table, uint64_t dir, GString *p
 	}
 }
 
-static char *path_of(MneView *view, MneSlice key)
+char *mne_tx_path(MneView *view, MneSlice key)
 {
 	GString *path = g_string_new(NULL);
 	MneKeyParts parts;
@@ -84,7 +84,7 @@ static bool is_noted(const GPtrArray *conflicts, const char *path)
 
 void mne_tx_add_conflict(MneTx *tx, MneSlice key)
 {
-	g_autofree char *path = path_of(tx->below, key);
+	g_autofree char *path = mne_tx_path(tx->below, key);
 
 	MNE_WITH_LOCK(&tx->lock);
 	if (tx->conflicts->len < MAX_CONFLICTS && !is_noted(tx->conflicts, path))

@@ -91,11 +91,21 @@ static int require_room(MneTx *tx, uint64_t more)
 			 limit >> 20);
 }
 
+/* Whoever looks which transactions there are, comes by their roots: that is no use. */
+static bool is_root(MneSlice key)
+{
+	MneKey root;
+
+	mne_key_node(&root, MNE_ROOT_TABLE, MNE_ROOT_DIR, MNE_SLICE_EMPTY);
+	return mne_slice_equal(key, mne_key_slice(&root));
+}
+
 static int note_key(MneOverlay *overlay, MneSlice key)
 {
 	MneTx *tx = tx_of_overlay(overlay);
 
-	tx->used = g_get_monotonic_time();
+	if (!is_root(key))
+		tx->used = g_get_monotonic_time();
 	MNE_WITH_LOCK(&tx->lock);
 	MNE_TRY(require_room(tx, 0));
 	mne_reads_add_key(tx->reads, key);
@@ -222,14 +232,15 @@ int mne_tx_begin(MneStore *of, MneTx **out_tx)
 	MNE_TRY(mne_store_require_working(of));
 	MNE_TRY(mne_files_commit_closed(of)); /* what was closed is in it */
 	tx = tx_alloc(of);
+	tx->store = mne_store_new_staged(tx, 0); /* whoever sees it enrolled sees it */
 	enroll(tx);
 	err = take_moment(tx);
 	if (err < 0) {
 		retire(tx);
-		free_parts(tx);
+		mne_tx_unref(tx);
 		return err;
 	}
-	tx->store = mne_store_new_staged(tx, tx->base_seq);
+	tx->store->volume->seq = tx->base_seq;
 	tx->store->live.base = (MneView){ .ops = &tx_view_ops,
 					  .blob = of->volume->blob };
 	mne_overlay_init(&tx->overlay, tx->store->volume->kv, tx->below, &watch);

@@ -69,6 +69,9 @@ MneTxState mne_tx_state(MneTx *tx);
 /* What conflicted, for people: strings such as "users/alice", owned. */
 GPtrArray *mne_tx_conflicts(MneTx *tx);
 
+/* What it would change: a line for each path, sorted: "+ ", "~ " or "- " before it. */
+int mne_tx_list(MneTx *tx, GString *to) MNE_CHECKED;
+
 typedef struct {
 	uint64_t base_seq; /* the commit it sees last */
 	uint64_t seq; /* of its commit; 0: none yet */

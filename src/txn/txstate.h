@@ -70,6 +70,8 @@ int mne_tx_stage(MneTx *tx, MneCommit *commit) MNE_CHECKED;
 /* txn/conflict.c: TX_CONFLICT when what was read or is written changed in tx->of.  Inside
  * the gate of that one. */
 int mne_tx_validate(MneTx *tx, const MneReads *reads) MNE_CHECKED;
+/* Of what key is about, by the directories of view: a new string. */
+char *mne_tx_path(MneView *view, MneSlice key);
 /* Note that key conflicts. */
 void mne_tx_add_conflict(MneTx *tx, MneSlice key);
 /* TX_CONFLICT when one was noted. */
