@@ -67,9 +67,10 @@ def test_no_tables_no_automatic_checkpoint(mount):
 
 
 def test_after_days_unmounted_one_is_made_and_what_expired_is_dropped(mount, check):
-    with mount("auto=hourly:3") as m:
+    with mount() as m:
         m.table.mkdir()
         (m.table / "a").write_text("1")
+    with mount("auto=hourly:3") as m:
         eventually(lambda: names(m))
         (first,) = names(m)
         m.checkpoint("by hand")
@@ -90,16 +91,17 @@ def test_after_days_unmounted_one_is_made_and_what_expired_is_dropped(mount, che
 
 
 def test_a_reader_of_an_expired_checkpoint_gets_estale(mount):
-    with mount("auto=hourly:1") as m:
+    with mount() as m:
         m.table.mkdir()
         (m.table / "a").write_text("x" * 100_000)
+    with mount("auto=hourly:1") as m:
         eventually(lambda: names(m))
         (name,) = names(m)
         m.checkpoint("keeps the value")
         (m.table / "a").write_text("y")
     # expires at the end of this hour, and the daemon looks once a second: so read first
     left = int(HOUR - time.time() % HOUR)
-    with mount(env=ahead(left - 3)) as m:
+    with mount(env=ahead(left - 7)) as m:
         top = os.open(m.checkpoints / name, os.O_RDONLY)
         file = os.open(m.checkpoints / name / "t/a", os.O_RDONLY)
         assert os.read(file, 10) == b"x" * 10
@@ -136,3 +138,36 @@ def test_the_word_auto_alone_is_fstabs(mount):
     with mount("auto") as m:
         m.table.mkdir()
         assert until_next_look(m) == []
+
+
+# --- expiry by hand, pins and holds ------------------------------------------------------
+
+
+def test_what_expires_is_shown_and_set(mount, cli):
+    m = mount()
+    m.table.mkdir()
+    assert cli("-C", m.path, "ck", "create", "week", "--expires", "7d").returncode == 0
+    m.checkpoint("stays")
+    (week, stays) = checkpoints(m)
+    assert abs(week["expires"] - time.time() - 7 * DAY) < 30
+    assert "expires" not in stays
+    heading, first, second = cli("-C", m.path, "ck", "list").stdout.splitlines()
+    at = heading.index("EXPIRES")
+    assert first[at:].startswith("in 7d") and second[at:].startswith("-")
+    assert "(in 7d)" in cli("-C", m.path, "ck", "show", "week").stdout
+
+
+def test_what_is_due_waits_for_its_pin_and_its_holders(mount):
+    with mount() as m:
+        m.table.mkdir()
+        for name in ("plain", "pinned", "held"):
+            m.checkpoint(name)
+            (m.path / ".mnefs/checkpoints" / name / "expires").write_text("1h")
+        (m.path / ".mnefs/checkpoints/pinned/pinned").write_text("yes")
+    with mount(env=ahead(HOUR - 7)) as m:
+        with open(m.path / ".mnefs/hold/held"):
+            eventually(lambda: "plain" not in names(m))
+            assert until_next_look(m) == ["pinned", "held"]
+        eventually(lambda: names(m) == ["pinned"])
+        (m.path / ".mnefs/checkpoints/pinned/pinned").write_text("no")
+        eventually(lambda: names(m) == [])

@@ -176,6 +176,27 @@ def test_deleting_past_the_limit_makes_the_oldest_give_way(mount):
     assert status(m)["live_bytes"] == 0
 
 
+def test_pinned_and_held_checkpoints_do_not_give_way(mount):
+    m = mount("history=2M", "full=drop", env=QUIET)
+    m.table.mkdir()
+    for n in range(4):
+        write(m.table / f"{n}", os.urandom(MB))
+    for name in ("pinned", "held", "plain"):
+        m.checkpoint(name)
+    (m.path / ".mnefs/checkpoints/pinned/pinned").write_text("yes")
+    with open(m.path / ".mnefs/hold/held"):
+        write(m.table / "0", b"")
+        write(m.table / "1", b"")
+        assert names(m) == ["held", "pinned", "plain"]
+        with fails(errno.ENOSPC):
+            write(m.table / "2", b"")
+        assert "every checkpoint is pinned or held" in last_word(m)
+        assert names(m) == ["held", "pinned"]
+    (m.path / ".mnefs/checkpoints/pinned/pinned").write_text("no")
+    write(m.table / "2", b"")
+    assert len(names(m)) < 2
+
+
 def test_percent_is_of_the_disk_and_df_shows_the_reserve(mount, store):
     m = mount("history=10%")
     m.table.mkdir()

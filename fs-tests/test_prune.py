@@ -73,3 +73,15 @@ def test_names_with_blanks_and_odd_bytes_are_dropped_too(fs, cli):
     done = cli("-C", fs.path, "ck", "prune", "--keep-last", "1")
     assert done.returncode == 0, done
     assert names(fs) == ["last"]
+
+
+def test_pinned_and_held_ones_stay(five, cli):
+    (five.path / ".mnefs/checkpoints/c0/pinned").write_text("yes")
+    with open(five.path / ".mnefs/hold/c1"):
+        done = cli("-C", five.path, "ck", "prune", "--keep-last", "1", "-n")
+        lines = done.stdout.splitlines()
+        assert lines[0] == "would keep c0 (pinned)"
+        assert lines[1].startswith("would keep c1 (held by ")
+        done = cli("-C", five.path, "ck", "prune", "--keep-last", "1")
+        assert done.returncode == 0, done
+        assert names(five) == ["c0", "c1", "c4"]

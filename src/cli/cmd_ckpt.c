@@ -147,27 +147,14 @@ MneExit mne_ckpt_print_json(const char *root, const char *name)
 	return status;
 }
 
-/* "in 5d": a new string, or NULL for never. */
-static char *text_in(int64_t when, int64_t now)
-{
-	g_autofree char *left = NULL;
-
-	if (when <= 0)
-		return NULL;
-	if (when <= now)
-		return g_strdup("due");
-	left = mne_text_duration(when - now);
-	return g_strconcat("in ", left, NULL);
-}
-
 static void add_row(MneColumns *table, GHashTable *object, int64_t now)
 {
 	g_autofree char *created = mne_text_ago(now - time_of(object));
 	g_autofree char *seq = mne_text_count(mne_json_number(object, "seq"));
 	g_autofree char *used = mne_text_size(mne_json_number(object, "used"));
 	g_autofree char *frees = mne_text_size(mne_json_number(object, "frees"));
-	g_autofree char *expires = text_in((int64_t)mne_json_number(object, "expires"),
-					   now);
+	int64_t end = (int64_t)mne_json_number(object, "expires");
+	g_autofree char *expires = end > 0 ? mne_text_in(end - now) : NULL;
 
 	mne_columns_add(table, mne_json_text(object, "name", "?"), created, seq, used,
 			frees, expires ? expires : "-", mne_ckpt_tables_text(object),

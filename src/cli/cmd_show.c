@@ -55,8 +55,10 @@ static void print_times(GHashTable *object)
 	g_autofree char *expires = end > 0 ? mne_text_utc(end) : NULL;
 
 	printf("created  %s (%s)\n", made, ago);
+	g_autofree char *left = mne_text_in(end - time(NULL));
+
 	if (expires)
-		printf("expires  %s\n", expires);
+		printf("expires  %s (%s)\n", expires, left);
 }
 
 static void print_space(GHashTable *object)

@@ -132,6 +132,22 @@ char *mne_text_duration(int64_t seconds)
 			       (int)(s / 3600 % 24));
 }
 
+char *mne_text_in(int64_t seconds)
+{
+	const int64_t half_hour = 1800, half_day = 43200;
+
+	if (seconds <= 0)
+		return g_strdup("due");
+	if (seconds < 120)
+		return g_strdup_printf("in %ds", (int)seconds);
+	if (seconds < 7200)
+		return g_strdup_printf("in %dm", (int)((seconds + 30) / 60));
+	if (seconds < 4 * half_day)
+		return g_strdup_printf("in %dh", (int)((seconds + half_hour) / 3600));
+	return g_strdup_printf("in %" G_GINT64_FORMAT "d",
+			       (seconds + half_day) / 86400);
+}
+
 char *mne_text_ago(int64_t seconds)
 {
 	if (seconds < 0)

@@ -25,6 +25,7 @@ char *mne_text_count(uint64_t number); /* 88,120,412 */
 char *mne_text_size(uint64_t bytes); /* 9.8 GiB */
 char *mne_text_duration(int64_t seconds); /* 3d 4h */
 char *mne_text_ago(int64_t seconds); /* 2 days ago */
+char *mne_text_in(int64_t seconds); /* in 5d; due */
 char *mne_text_utc(int64_t seconds); /* 2026-11-19 03:00:07Z */
 
 /* Columns: every row is an array of `columns` strings; the first row is the heading. */

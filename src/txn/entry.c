@@ -100,8 +100,11 @@ void mne_entry_removed(MneStore *store, MneEntryState *entry, struct timespec no
 		MNE_WITH_LOCK(&file->lock);
 		mne_file_mark_unlinked(file, now);
 	}
-	if (entry->node.nlink == 0 && entry->node.data != 0)
-		mne_store_wake(store);
+	if (entry->node.nlink > 0 || entry->node.data == 0)
+		return;
+	if (entry->node.seq <= mne_ckpts_newest(store->ckpts, MNE_ROOT_TABLE))
+		mne_limit_orphaned(store, entry->node.data, entry->node.stored);
+	mne_store_wake(store);
 }
 
 int mne_entry_move(MneCommit *commit, MneEntryState *entry, const MneSpot *to)

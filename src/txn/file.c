@@ -288,6 +288,8 @@ static void committed(MneFile *file)
 	file->exists = true;
 	file->dirty = false;
 	file->fresh = false;
+	if (file->old_data != 0)
+		mne_limit_orphaned(file->store, file->old_data, file->coming);
 	mne_limit_settle(file);
 	file->old_data = 0;
 	file->committed_mtime = file->node.mtime;

@@ -77,6 +77,7 @@ struct MneStore {
 	MneSpace space;
 	MneLimit limit;
 	MneBarrier barrier;
+	MneLock working; /* held by who does a step of background work */
 	MneWorker worker;
 	MneNotices notices;
 	_Atomic int64_t overload_told; /* when; monotonic microseconds */
@@ -119,7 +120,12 @@ void mne_worker_stop(MneStore *store);
 /* txn/rollback.c: finish what was interrupted. */
 int mne_rollback_resume(MneStore *store) MNE_CHECKED;
 
-/* One bounded step each: 1 when something was done, 0 when nothing is left. */
+/* Background work has gone on since begun_us (monotonic): leave as much time to others, who
+ * want the gate and the disk.  Not in tests, and not while the disk is full. */
+void mne_work_give_way(MneStore *store, int64_t begun_us);
+
+/* One bounded step each, by one thread at a time: 1 when something was done, 0 when nothing
+ * is left. */
 int mne_reclaim_step(MneStore *store) MNE_CHECKED;
 int mne_bookmark_step(MneStore *store) MNE_CHECKED;
 int mne_orphan_step(MneStore *store) MNE_CHECKED;
@@ -130,6 +136,8 @@ bool mne_split_is_wanted(MneStore *store);
 
 /* txn/tally.c: read the counts of what is retained; in a store that has none, count. */
 int mne_store_load_tally(MneStore *store) MNE_CHECKED;
+/* Something was retained in other ways than by commits: count all, and store the counts. */
+int mne_store_tally_anew(MneStore *store) MNE_CHECKED;
 /* Count anew: all cells there are, as of a tally. */
 int mne_store_count_retained(MneStore *store, GArray **out_cells) MNE_CHECKED;
 

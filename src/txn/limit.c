@@ -32,6 +32,38 @@ void mne_limit_init(MneLimit *limit, const MneStoreOptions *options, const char 
 				   1);
 }
 
+void mne_limit_clear(MneLimit *limit)
+{
+	g_clear_pointer(&limit->late, g_hash_table_unref);
+}
+
+void mne_limit_orphaned(MneStore *store, uint64_t data, uint64_t bytes)
+{
+	MneLimit *limit = &store->limit;
+
+	if (limit->bytes == 0 || bytes == 0)
+		return;
+	mne_limit_reaped(store, data);
+	if (!limit->late)
+		limit->late = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free,
+						    g_free);
+	g_hash_table_insert(limit->late, g_memdup2(&data, sizeof(data)),
+			    g_memdup2(&bytes, sizeof(bytes)));
+	atomic_fetch_add(&limit->coming, (int64_t)bytes);
+}
+
+void mne_limit_reaped(MneStore *store, uint64_t data)
+{
+	MneLimit *limit = &store->limit;
+	const uint64_t *bytes = limit->late ? g_hash_table_lookup(limit->late, &data)
+					    : NULL;
+
+	if (!bytes)
+		return;
+	atomic_fetch_sub(&limit->coming, (int64_t)*bytes);
+	g_hash_table_remove(limit->late, &data);
+}
+
 uint64_t mne_store_history_limit(const MneStore *store)
 {
 	return store->limit.bytes;

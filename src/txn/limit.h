@@ -20,12 +20,21 @@
 typedef struct {
 	uint64_t bytes; /* 0: no limit */
 	_Atomic int64_t kept; /* retained, and seen by an active checkpoint */
-	_Atomic int64_t coming; /* will be, when what is uncommitted is committed */
+	_Atomic int64_t
+		coming; /* will be, when what is uncommitted is committed, and what
+				 * was deleted is reaped */
+	GHashTable *
+		late; /* data id -> bytes: deleted, not reaped.  For who has the gate */
 } MneLimit;
 
 struct MneFile;
 
 void mne_limit_init(MneLimit *limit, const MneStoreOptions *options, const char *path);
+void mne_limit_clear(MneLimit *limit);
+/* The bytes of a data id, of a version that a checkpoint may see, were given to the reaper;
+ * they were reaped.  Caller holds the gate. */
+void mne_limit_orphaned(MneStore *store, uint64_t data, uint64_t bytes);
+void mne_limit_reaped(MneStore *store, uint64_t data);
 /* The set of checkpoints changed: count anew.  Caller holds the gate, or nobody else is
  * there yet. */
 void mne_limit_refresh(MneStore *store);

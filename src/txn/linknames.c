@@ -71,5 +71,6 @@ int mne_store_add_names(MneStore *store)
 	g_message("the names of hard-linked files are being listed, once");
 	MNE_TRY(add_names_of(store, MNE_TAG_NODE));
 	MNE_TRY(add_names_of(store, MNE_TAG_RETAINED));
+	MNE_TRY(mne_store_tally_anew(store));
 	return mne_volume_add_feature(store->volume, MNE_FEATURE_NAMES);
 }

@@ -20,7 +20,8 @@
 #include "txn/files.h"
 #include "view/iter.h"
 
-#define STEP_KEYS 128
+/* So few that a writer who comes meanwhile does not notice. */
+#define STEP_KEYS 32
 
 /* The next keys with prefix, from `from` on, up to STEP_KEYS: owned copies. */
 static int collect(MneStore *store, MneSlice prefix, MneSlice from, GPtrArray *keys,
@@ -126,17 +127,30 @@ static int collect_changed(MneStore *store, const MneCkpt *ckpt, GPtrArray *keys
 	return 0;
 }
 
-int mne_reclaim_step(MneStore *store)
+/* Have the engine read what the step will ask for, while others may still commit. */
+static void warm_up(MneStore *store, const MneCkpt *ckpt, const GPtrArray *keys)
 {
-	g_autoptr(MneCkpt) ckpt = mne_ckpts_next_dropping(store->ckpts);
-	g_autoptr(GPtrArray) keys = bytes_array();
+	for (guint i = 0; i < keys->len; i++) {
+		g_autoptr(GBytes) image = NULL;
+		MneKeyParts parts;
+		MneKey at;
+
+		if (mne_key_parse(mne_slice_of(keys->pdata[i]), &parts) < 0)
+			continue;
+		mne_key_retained(&at, parts.inner, ckpt->seq);
+		if (mne_kv_get(store->volume->kv, mne_key_slice(&at), &image) < 0)
+			continue; /* it has none, or the step will tell */
+	}
+}
+
+/* Nothing is added to the changes of a checkpoint that is dropped: those collected before
+ * the gate is taken are still what there is. */
+static int reclaim(MneStore *store, MneCkpt *ckpt, const GPtrArray *keys)
+{
 	g_auto(MneCommit) commit = { 0 };
 
-	if (!ckpt || store->failed)
-		return 0;
 	MNE_TRY(mne_commit_begin(store, &commit));
 	commit.moves_only = true;
-	MNE_TRY(collect_changed(store, ckpt, keys));
 	for (guint i = 0; i < keys->len; i++)
 		MNE_TRY(move_changed(&commit, mne_slice_of(keys->pdata[i]), ckpt->seq));
 
@@ -150,6 +164,21 @@ int mne_reclaim_step(MneStore *store)
 	MNE_TRY(mne_commit_apply(&commit));
 	if (keys->len == 0)
 		mne_ckpts_remove(store->ckpts, ckpt);
+	return 0;
+}
+
+int mne_reclaim_step(MneStore *store)
+{
+	g_autoptr(MneCkpt) ckpt = mne_ckpts_next_dropping(store->ckpts);
+	g_autoptr(GPtrArray) keys = bytes_array();
+	int64_t begun = g_get_monotonic_time();
+
+	if (!ckpt || store->failed)
+		return 0;
+	MNE_TRY(collect_changed(store, ckpt, keys));
+	warm_up(store, ckpt, keys);
+	MNE_TRY(reclaim(store, ckpt, keys));
+	mne_work_give_way(store, begun);
 	return 1;
 }
 
@@ -182,6 +211,8 @@ static int reap(MneStore *store, const MneKeyParts *orphan, uint64_t seq)
 		mne_commit_unset(&commit, &key);
 	}
 	MNE_TRY(mne_commit_apply(&commit));
+	if (keys->len < STEP_KEYS)
+		mne_limit_reaped(store, orphan->id);
 	return 1;
 }
 
@@ -226,6 +257,7 @@ int mne_orphan_step(MneStore *store)
 {
 	uint64_t counted = 0, held = 0, seq = 0;
 	bool goes_on = store->orphan_from.len > 0;
+	int64_t begun = g_get_monotonic_time();
 	MneKeyParts orphan;
 	int got;
 
@@ -234,8 +266,11 @@ int mne_orphan_step(MneStore *store)
 	/* No iterator is open while reaping: an engine that heals would wait for it. */
 	got = find_orphan(store, &orphan, &seq, &held, &counted);
 	MNE_TRY(got);
-	if (got > 0)
-		return reap(store, &orphan, seq);
+	if (got > 0) {
+		got = reap(store, &orphan, seq);
+		mne_work_give_way(store, begun);
+		return got;
+	}
 	/* Going on behind the last one spares the engine to pass over all that were
 	 * deleted; at the end, once more from the start. */
 	store->orphan_from.len = 0;

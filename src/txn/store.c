@@ -83,6 +83,7 @@ static void store_free(MneStore *store)
 {
 	g_clear_pointer(&store->txs, mne_txs_free);
 	mne_files_free(store->files);
+	mne_limit_clear(&store->limit);
 	mne_feed_free(store->feed);
 	mne_served_clear(&store->live);
 	g_clear_pointer(&store->ckpts, mne_ckpts_free);
@@ -97,6 +98,7 @@ static void store_free(MneStore *store)
 	mne_lock_clear(&store->counters);
 	mne_lock_clear(&store->barrier.lock);
 	mne_cond_clear(&store->barrier.done);
+	mne_lock_clear(&store->working);
 	mne_lock_clear(&store->worker.lock);
 	mne_cond_clear(&store->worker.wake);
 	mne_lock_clear(&store->notices.lock);
@@ -114,6 +116,7 @@ static MneStore *store_alloc(const MneStoreOptions *options, MneRank gate)
 	mne_lock_init(&store->counters, MNE_RANK_COUNTERS);
 	mne_lock_init(&store->barrier.lock, MNE_RANK_BARRIER);
 	mne_cond_init(&store->barrier.done);
+	mne_lock_init(&store->working, MNE_RANK_WORK);
 	mne_lock_init(&store->worker.lock, MNE_RANK_QUEUE);
 	mne_cond_init(&store->worker.wake);
 	mne_lock_init(&store->notices.lock, MNE_RANK_QUEUE);

@@ -222,10 +222,13 @@ static int move_frames(MneStore *store, uint64_t segment)
 
 	while (!is_empty(store, segment) &&
 	       (got = mne_blob_walk(store->volume->blob, segment, &at, &frame)) > 0) {
+		int64_t begun = g_get_monotonic_time();
 		int n = move_frame(store, &frame);
 
 		MNE_TRY(n);
 		moved += n;
+		if (n > 0)
+			mne_work_give_way(store, begun);
 	}
 	return got < 0 ? got : moved;
 }

@@ -141,15 +141,29 @@ int mne_store_count_retained(MneStore *store, GArray **out_cells)
 	return 0;
 }
 
-/* A store of before anything was counted. */
-static int count_all(MneStore *store)
+/* Delete what is said now. */
+static int forget_all(MneStore *store, MneKvBatch *batch)
+{
+	const uint8_t tag = MNE_TAG_TALLY;
+	g_autoptr(MneKvIter) iter = NULL;
+
+	mne_tally_clear(mne_ckpts_tally(store->ckpts));
+	MNE_TRY(mne_kv_iter(store->volume->kv, &iter));
+	mne_kv_iter_seek(iter, mne_slice(&tag, 1));
+	for (; mne_kv_iter_valid(iter) && mne_kv_iter_key(iter).data[0] == tag;
+	     mne_kv_iter_next(iter))
+		mne_kv_batch_del(batch, mne_kv_iter_key(iter));
+	return mne_kv_iter_status(iter);
+}
+
+int mne_store_tally_anew(MneStore *store)
 {
 	MneTally *tally = mne_ckpts_tally(store->ckpts);
 	g_autoptr(MneKvBatch) batch = mne_kv_batch_new();
 	g_autoptr(GArray) cells = NULL;
 	uint64_t seq = store->volume->seq;
 
-	mne_tally_clear(tally);
+	MNE_TRY(forget_all(store, batch));
 	MNE_TRY(mne_store_count_retained(store, &cells));
 	for (guint i = 0; i < cells->len; i++)
 		mne_tally_put(tally, &g_array_index(cells, MneTallyCell, i), seq,
@@ -168,5 +182,5 @@ int mne_store_load_tally(MneStore *store)
 
 	MNE_TRY(mne_tally_load(mne_ckpts_tally(store->ckpts), store->volume->kv,
 			       &counted));
-	return counted ? 0 : count_all(store);
+	return counted ? 0 : mne_store_tally_anew(store);
 }

@@ -97,6 +97,8 @@ bool mne_store_next_notice(MneStore *store, unsigned milliseconds, MneNotice *ou
 	return true;
 }
 
+#define GIVE_WAY_MOST_US 20000
+
 static bool step(MneStore *store, const char *what, int (*func)(MneStore *))
 {
 	int got = func(store);
@@ -106,11 +108,21 @@ static bool step(MneStore *store, const char *what, int (*func)(MneStore *))
 	return got > 0;
 }
 
+void mne_work_give_way(MneStore *store, int64_t begun_us)
+{
+	int64_t took = g_get_monotonic_time() - begun_us;
+
+	if (!store->options.no_background && mne_space_left(&store->space) > 0)
+		g_usleep((gulong)CLAMP(took, 0, GIVE_WAY_MOST_US));
+}
+
 bool mne_store_work(MneStore *store)
 {
-	return step(store, "reclaiming a checkpoint", mne_reclaim_step) ||
+	MNE_WITH_LOCK(&store->working);
+	/* What is deleted is soon counted as history, however much is reclaimed. */
+	return step(store, "reaping deleted files", mne_orphan_step) ||
+	       step(store, "reclaiming a checkpoint", mne_reclaim_step) ||
 	       step(store, "reclaiming a bookmark", mne_bookmark_step) ||
-	       step(store, "reaping deleted files", mne_orphan_step) ||
 	       step(store, "moving records between fragments", mne_split_step) ||
 	       step(store, "sweeping segments", mne_sweep_step);
 }

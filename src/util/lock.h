@@ -16,6 +16,7 @@
 typedef enum {
 	MNE_RANK_LISTENER, /* one reader of events, that looks into the past */
 	MNE_RANK_COUNTERS, /* steps of counters */
+	MNE_RANK_WORK, /* one step of background work at a time */
 	MNE_RANK_BARRIER, /* one durable barrier at a time */
 	MNE_RANK_GATE, /* every commit; checkpoint creation */
 	MNE_RANK_TXN, /* one transaction's staged changes */
