@@ -17,6 +17,8 @@
 
 #define INODE_BYTES   512 /* of a retained inode with its key, roughly */
 #define NODE_MOST     8192 /* an inode with all that can be in it */
+#define REAP_WAIT_MS  5
+#define REAP_TRIES    200
 #define WAIT_MS       20
 #define WAIT_MOST_MS  5000 /* for the space of one checkpoint to come back */
 #define WAIT_SWEEP_MS 1500 /* … after all of it was given up: segments go last */
@@ -49,7 +51,7 @@ void mne_limit_orphaned(MneStore *store, uint64_t data, uint64_t bytes)
 						    g_free);
 	g_hash_table_insert(limit->late, g_memdup2(&data, sizeof(data)),
 			    g_memdup2(&bytes, sizeof(bytes)));
-	atomic_fetch_add(&limit->coming, (int64_t)bytes);
+	atomic_fetch_add(&limit->late_bytes, (int64_t)bytes);
 }
 
 void mne_limit_reaped(MneStore *store, uint64_t data)
@@ -60,7 +62,7 @@ void mne_limit_reaped(MneStore *store, uint64_t data)
 
 	if (!bytes)
 		return;
-	atomic_fetch_sub(&limit->coming, (int64_t)*bytes);
+	atomic_fetch_sub(&limit->late_bytes, (int64_t)*bytes);
 	g_hash_table_remove(limit->late, &data);
 }
 
@@ -82,11 +84,29 @@ void mne_limit_add(MneStore *store, int64_t bytes)
 	atomic_fetch_add(&store->limit.kept, bytes);
 }
 
-static bool fits(MneStore *store, uint64_t bytes)
+static bool is_room(MneStore *store, int64_t late, uint64_t bytes)
 {
-	int64_t taken = store->limit.kept + store->limit.coming;
+	int64_t taken = store->limit.kept + store->limit.coming + late;
 
 	return MAX(taken, 0) + (int64_t)bytes <= (int64_t)store->limit.bytes;
+}
+
+static bool fits(MneStore *store, uint64_t bytes)
+{
+	return is_room(store, store->limit.late_bytes, bytes);
+}
+
+/* What was deleted and is not reaped may be history, or nobody's by now: the reaper tells.
+ * It is given a second; what an open file holds, it does not get. */
+static bool fits_when_reaped(MneStore *store, uint64_t bytes)
+{
+	for (unsigned i = 0; i < REAP_TRIES && store->limit.late_bytes > 0; i++) {
+		if (fits(store, bytes))
+			return true;
+		mne_store_wake(store);
+		g_usleep(REAP_WAIT_MS * 1000);
+	}
+	return is_room(store, 0, bytes);
 }
 
 static void tell(MneStore *store, const char *name, const char *why)
@@ -132,17 +152,19 @@ static int full(MneStore *store)
 			 limit, advice);
 }
 
+static bool is_seen(MneStore *store, uint32_t table, uint64_t seq)
+{
+	return seq != 0 && seq <= mne_ckpts_newest(store->ckpts, table);
+}
+
 int mne_limit_admit(MneStore *store, uint32_t table, uint64_t seq, uint64_t bytes)
 {
-	if (store->limit.bytes == 0)
+	if (store->limit.bytes == 0 || fits(store, bytes))
 		return 0;
-	while (!fits(store, bytes)) {
-		if (seq == 0 || seq > mne_ckpts_newest(store->ckpts, table))
-			return 0; /* no checkpoint sees it */
+	while (is_seen(store, table, seq) && !fits_when_reaped(store, bytes))
 		if (!store->options.full_drops ||
 		    !drop_oldest(store, "the history had reached its limit"))
 			return full(store);
-	}
 	return 0;
 }
 

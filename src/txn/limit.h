@@ -20,9 +20,8 @@
 typedef struct {
 	uint64_t bytes; /* 0: no limit */
 	_Atomic int64_t kept; /* retained, and seen by an active checkpoint */
-	_Atomic int64_t
-		coming; /* will be, when what is uncommitted is committed, and what
-				 * was deleted is reaped */
+	_Atomic int64_t coming; /* will be, when all is committed */
+	_Atomic int64_t late_bytes; /* … when all is reaped that was deleted */
 	GHashTable *
 		late; /* data id -> bytes: deleted, not reaped.  For who has the gate */
 } MneLimit;
