@@ -246,7 +246,7 @@ static int each_in(const char *path,
 		   void *user)
 {
 	DIR *dir = opendir(path);
-	const char *name;
+	const char *name = NULL;
 	int err;
 
 	if (!dir)

@@ -43,7 +43,9 @@ static Level *top(MneWalk *walk)
 
 static void pop(MneWalk *walk)
 {
-	g_clear_pointer(&top(walk)->listing, mne_listing_free);
+	Level *level = &g_array_index(walk->levels, Level, walk->levels->len - 1);
+
+	g_clear_pointer(&level->listing, mne_listing_free);
 	g_array_set_size(walk->levels, walk->levels->len - 1);
 }
 
