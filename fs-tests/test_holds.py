@@ -342,3 +342,15 @@ def test_c5_everything_held_open_in_a_dropped_checkpoint_is_estale(fs, cli):
         fs.checkpoint(again)  # another of the same name: nothing to do with it
     for fd in (directory, deep, file):
         os.close(fd)
+
+
+def test_the_log_says_when_it_was_dropped(fs):
+    top = fs.checkpoint("c")
+    fd = os.open(top, os.O_RDONLY)
+    fs.drop("c")
+    with fails(errno.ESTALE):
+        os.listdir(fd)
+    os.close(fd)
+    now = time.strftime("%H:")
+    last = log(fs).splitlines()[-1]
+    assert f"checkpoint c was dropped at {now}" in last or ":00" in last

@@ -379,6 +379,8 @@ void mne_ckpts_add(MneCkpts *set, MneCkpt *ckpt)
 void mne_ckpts_set_state(MneCkpts *set, MneCkpt *ckpt, MneCkptState state)
 {
 	MNE_WITH_LOCK(&set->lock);
+	if (state == MNE_CKPT_DROPPING)
+		atomic_store(&ckpt->dropped, g_get_real_time() / G_USEC_PER_SEC);
 	ckpt->state = state;
 }
 

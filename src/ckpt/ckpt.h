@@ -66,6 +66,7 @@ typedef struct MneCkpt {
 	MneCkptTraits traits; /* change: read through mne_ckpt_traits() */
 	GQueue holds; /* see ckpt/hold.h */
 	bool closing; /* … nobody can take one any more */
+	_Atomic int64_t dropped; /* seconds since the epoch; 0: not since mounting */
 	_Atomic int state; /* MneCkptState */
 	char *name; /* changes by rename: read through mne_ckpt_name() */
 } MneCkpt;

@@ -90,7 +90,8 @@ int mne_ns_require_valid(const MneInode *inode)
 {
 	MneNsTx *tx = mne_inode_identity(inode).tx;
 	MneCkpt *ckpt = mne_inode_identity(inode).ckpt;
-	g_autofree char *name = NULL;
+	g_autofree char *name = NULL, *when = NULL;
+	g_autoptr(GDateTime) dropped = NULL;
 
 	if (tx)
 		MNE_TRY(mne_ns_tx_require(tx));
@@ -98,9 +99,12 @@ int mne_ns_require_valid(const MneInode *inode)
 	if (!ckpt || mne_ckpt_is_active(ckpt))
 		return 0;
 	name = mne_ckpt_name(ckpt);
+	dropped = g_date_time_new_from_unix_local(atomic_load(&ckpt->dropped));
+	when = dropped ? g_date_time_format(dropped, "%H:%M") : NULL;
 	return mne_throw(CKPT_GONE,
-			 "checkpoint %s was dropped; this directory is no longer valid",
-			 name);
+			 "checkpoint %s was dropped at %s; this directory is no longer "
+			 "valid",
+			 name, when ? when : "?");
 }
 
 static int require_past_writable(const MneInode *inode)
