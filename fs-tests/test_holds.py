@@ -309,6 +309,28 @@ def test_c5_rsync_delete_keeps_its_files_when_the_checkpoint_goes_meanwhile(
     assert interrupted > 0
 
 
+def test_c5_who_was_at_a_checkpoint_by_its_path_is_told_once_that_it_is_gone(fs, cli):
+    top = fs.checkpoint("c") / "t"
+    for again in (False, True):
+        os.stat(top)
+        assert cli("-C", fs.path, "ck", "drop", "c").returncode == 0
+        if again:
+            sh("mkdir .checkpoints/c", fs.path)
+        for attempt in (lambda: os.stat(top), lambda: os.listdir(top)):
+            with fails(errno.ESTALE):
+                attempt()
+        time.sleep(1.1)
+        if not again:
+            with fails(errno.ENOENT):
+                os.stat(top)
+            fs.checkpoint("c")
+        os.stat(top)
+    sh("! test -e .checkpoints/none; test -d .checkpoints/c", fs.path)
+    fs.drop("c")  # who drops it himself knows
+    with fails(errno.ENOENT):
+        os.stat(top)
+
+
 def is_stale(fd):
     try:
         os.pread(fd, 1000, 0)
@@ -325,7 +347,7 @@ def test_c5_everything_held_open_in_a_dropped_checkpoint_is_estale(fs, cli):
     file = os.open(top / "d00/1", os.O_RDONLY)
     assert len(os.read(file, 1000)) == 300
     cli("-C", fs.path, "ck", "drop", "--force", "c")
-    for again in ("c", "d"):
+    for again in ("d", "e"):
         for attempt in (
             lambda: os.listdir(directory),
             lambda: os.listdir(deep),

@@ -30,25 +30,26 @@ static void look_up_shared(MneMount *mount, MneTask *task)
 		mne_reply_found(task->req, &found);
 }
 
-static bool find_grave(fuse_req_t req, MneInode *parent, const char *name,
-		       MneFound *out)
+/* In a `.checkpoints` it matters who asks. */
+static int look_up_ckpt(fuse_req_t req, const MneIdentity *dir, const char *name,
+			MneFound *out)
 {
 	const struct fuse_ctx *caller = fuse_req_ctx(req);
-	MneIdentity dir = mne_inode_identity(parent);
+	MneNs *ns = mne_mount_of(req)->ns;
+	MneSlice slice = mne_slice_str(name);
 
-	if (dir.object != MNE_OBJECT_CKPTS ||
-	    !mne_ckpts_dir_find_grave(mne_mount_of(req)->ns, &dir, mne_slice_str(name),
-				      caller->pid, out))
-		return false;
+	if (!mne_ckpts_dir_find_grave(ns, dir, slice, caller->pid, out))
+		return mne_ckpts_dir_lookup_for(ns, dir, slice, caller->pid, out);
 	out->attr.st_uid = caller->uid;
 	out->attr.st_gid = caller->gid;
-	return true;
+	return 0;
 }
 
 void mne_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	MneMount *mount = mne_mount_of(req);
 	MneInode *inode = mne_mount_inode(mount, parent);
+	MneIdentity dir = mne_inode_identity(inode);
 	MneFound found;
 	int err;
 
@@ -63,11 +64,10 @@ void mne_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		return;
 	}
 
-	if (find_grave(req, inode, name, &found)) {
-		mne_reply_found(req, &found);
-		return;
-	}
-	err = mne_ns_lookup(mount->ns, inode, mne_slice_str(name), &found);
+	if (dir.object == MNE_OBJECT_CKPTS)
+		err = look_up_ckpt(req, &dir, name, &found);
+	else
+		err = mne_ns_lookup(mount->ns, inode, mne_slice_str(name), &found);
 	if (err < 0)
 		mne_reply_err(req, "lookup", parent, err);
 	else

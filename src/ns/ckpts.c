@@ -16,6 +16,7 @@
 #include "ns/moment.h"
 #include "ns/ns.h"
 #include "ns/outcome.h"
+#include "ns/visit.h"
 
 #include <linux/fs.h>
 #include <stdlib.h>
@@ -112,24 +113,47 @@ static uint64_t way_to(const MneIdentity *dir, MneSlice name)
 	return hash | G_GUINT64_CONSTANT(1) << 63; /* no record's number */
 }
 
+static int find_any(MneNs *ns, const MneIdentity *dir, MneSlice name,
+		    MneCkpt **out_ckpt, MneNode *out_node)
+{
+	if (!mne_moment_is(name))
+		return find(ns, dir, name, out_ckpt, out_node);
+	MNE_TRY(find_by_time(ns->store, dir, name, out_ckpt));
+	return past_node(*out_ckpt, dir, out_node);
+}
+
+static int show(MneNs *ns, const MneIdentity *dir, MneSlice name, MneCkpt *ckpt,
+		const MneNode *node, MneFound *out)
+{
+	MneIdentity parent = *dir;
+
+	parent.ckpt = ckpt;
+	parent.via = way_to(dir, name);
+	MNE_TRY(mne_ns_found_past(ns, &parent, dir->table, node, name, out));
+	out->entry_timeout = 0;
+	return 0;
+}
+
 int mne_ckpts_dir_lookup(MneNs *ns, const MneIdentity *dir, MneSlice name,
 			 MneFound *out)
 {
 	g_autoptr(MneCkpt) ckpt = NULL;
 	g_auto(MneNode) node = { 0 };
-	MneIdentity parent = *dir;
 
-	if (mne_moment_is(name)) {
-		MNE_TRY(find_by_time(ns->store, dir, name, &ckpt));
-		MNE_TRY(past_node(ckpt, dir, &node));
-	} else {
-		MNE_TRY(find(ns, dir, name, &ckpt, &node));
-	}
-	parent.ckpt = ckpt;
-	parent.via = way_to(dir, name);
-	MNE_TRY(mne_ns_found_past(ns, &parent, dir->table, &node, name, out));
-	out->entry_timeout = 0;
-	return 0;
+	MNE_TRY(find_any(ns, dir, name, &ckpt, &node));
+	return show(ns, dir, name, ckpt, &node, out);
+}
+
+int mne_ckpts_dir_lookup_for(MneNs *ns, const MneIdentity *dir, MneSlice name,
+			     pid_t pid, MneFound *out)
+{
+	g_autoptr(MneCkpt) ckpt = NULL;
+	g_auto(MneNode) node = { 0 };
+	int err = find_any(ns, dir, name, &ckpt, &node);
+
+	if (err == 0 || mne_err_is(err, ENOENT))
+		MNE_TRY(mne_visit(ns->visits, dir, name, pid, err == 0 ? ckpt : NULL));
+	return err < 0 ? err : show(ns, dir, name, ckpt, &node, out);
 }
 
 int mne_ckpts_dir_stat(MneNs *ns, const MneIdentity *dir, struct stat *out)
@@ -226,6 +250,7 @@ int mne_ckpts_dir_remove(MneNs *ns, const MneIdentity *dir, MneSlice name, pid_t
 	MNE_TRY(mne_store_drop(ns->store, name));
 	if (pid == 0)
 		return 0;
+	mne_visits_forget(ns->visits, pid, ckpt);
 	mne_graves_dig(ns->graves, dir, name, pid, ckpt);
 	return -ESTALE;
 }

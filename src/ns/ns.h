@@ -56,6 +56,7 @@ typedef struct MneNs {
 	struct MneShared *shared; /* see ns/frags.h */
 	struct MneCtl *ctl; /* the nodes of `.mnefs`: see ns/ctl.h */
 	struct MneGraves *graves; /* see ns/grave.h */
+	struct MneVisits *visits; /* see ns/visit.h */
 	struct MneDigests *digests; /* see ns/digest.h */
 	MneStats *stats;
 	MneHooks *hooks;
@@ -158,6 +159,9 @@ int mne_ckpts_by_name_or_time(MneStore *store, MneSlice name, MneCkpt **out_ckpt
 /* ns/ckpts.c: the `.checkpoints` directories.  dir is the identity of one. */
 int mne_ckpts_dir_lookup(MneNs *ns, const MneIdentity *dir, MneSlice name,
 			 MneFound *out) MNE_CHECKED;
+/* For thread pid: CKPT_GONE when it was at one that is gone, see ns/visit.h. */
+int mne_ckpts_dir_lookup_for(MneNs *ns, const MneIdentity *dir, MneSlice name,
+			     pid_t pid, MneFound *out) MNE_CHECKED;
 int mne_ckpts_dir_stat(MneNs *ns, const MneIdentity *dir, struct stat *out) MNE_CHECKED;
 int mne_ckpts_dir_setattr(MneNs *ns, const MneIdentity *dir,
 			  const MneAttrChange *change) MNE_CHECKED;

@@ -22,6 +22,7 @@
 #include "ns/ns.h"
 #include "ns/stream.h"
 #include "ns/txdir.h"
+#include "ns/visit.h"
 
 #include <time.h>
 
@@ -45,6 +46,7 @@ MneNs *mne_ns_new(MneStore *store, const MneNsOptions *options,
 	ns->shared = mne_shared_new(store);
 	ns->ctl = mne_ctl_new();
 	ns->graves = mne_graves_new();
+	ns->visits = mne_visits_new();
 	ns->digests = mne_digests_new();
 	ns->deltas = mne_deltas_new();
 	ns->stats = mne_stats_new(op_names, n_ops);
@@ -69,6 +71,7 @@ void mne_ns_free(MneNs *ns)
 	mne_shared_free(ns->shared);
 	mne_ctl_free(ns->ctl);
 	mne_graves_free(ns->graves);
+	mne_visits_free(ns->visits);
 	mne_digests_free(ns->digests);
 	mne_deltas_free(ns->deltas);
 	mne_stats_free(ns->stats);
