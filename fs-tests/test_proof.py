@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from harness import as_nobody, fails, sh, tree
+from harness import as_nobody, eventually, fails, sh, tree
 
 OK, USAGE, PARTIAL, DIFFERENT, NOT_FOUND = 0, 2, 3, 4, 5
 
@@ -121,6 +121,25 @@ def test_sha256sums_can_be_read_in_any_order_and_again(fs):
     assert sh(f"head -1 {sums(fs)}", fs.path).stdout.encode() == (
         whole.splitlines(keepends=True)[0]
     )
+
+
+def test_sha256sums_of_a_table_that_lists_fragments_are_those_of_its_copy(fs, tmp_path):
+    setting = fs.path / ".mnefs/tables/t/fragments"
+    if not setting.exists():
+        pytest.skip("no fragments")
+    for n in range(40):
+        (fs.table / f"record {n}").write_text(str(n))
+    (fs.table / "tree/deep").mkdir(parents=True)
+    (fs.table / "tree/deep/f").write_text("f")
+    setting.write_text("4\n")
+    state = fs.path / ".mnefs/tables/t/fragments.json"
+    assert eventually(lambda: len(os.listdir(fs.table)) == 4), state.read_text()
+    fs.checkpoint("c")
+    copy = tmp_path / "copy"
+    sh(f"rsync -a .checkpoints/c/ {copy}/", fs.path)
+    assert sorted(os.listdir(copy / "t")) == ["0001", "0002", "0003", "0004"]
+    sh(f"sha256sum -c --quiet {sums(fs)}", copy)
+    assert sums(fs).read_bytes().count(b"\n") == 41
 
 
 def test_sha256sums_do_not_change_with_the_live_files(fs):

@@ -274,8 +274,7 @@ static MneExit run_lists(Copy *copy, const char *const *more)
 		const GByteArray *list = copy->lists->pdata[i];
 		g_autofree char *path = g_strdup_printf("%s/%u", copy->scratch, i);
 		g_autofree char *option = g_strdup_printf("--files-from=%s", path);
-		const char *words[] = { "--from0", option, more[0],
-					more[0] ? more[1] : NULL, NULL };
+		g_autoptr(GPtrArray) words = g_ptr_array_new();
 
 		if (list->len == 0)
 			continue;
@@ -284,7 +283,13 @@ static MneExit run_lists(Copy *copy, const char *const *more)
 			mne_say_error("cannot write %s", path);
 			return MNE_EXIT_FAILED;
 		}
-		g_ptr_array_add(all, command_of(copy, words));
+		g_ptr_array_add(words, (gpointer) "--from0");
+		g_ptr_array_add(words, option);
+		for (const char *const *each = more; *each; each++)
+			g_ptr_array_add(words, (gpointer)*each);
+		g_ptr_array_add(words, NULL);
+		g_ptr_array_add(all,
+				command_of(copy, (const char *const *)words->pdata));
 	}
 	mne_bar_init(&bar, copy->cli);
 	status = mne_jobs_run(all, copy->jobs, &bar);

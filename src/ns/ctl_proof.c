@@ -70,7 +70,7 @@ static void release(Proof *proof)
 static void begin(Proof *proof)
 {
 	g_clear_pointer(&proof->walk, mne_walk_free);
-	proof->walk = mne_walk_new(proof->ckpt);
+	proof->walk = mne_walk_new(proof->ns, proof->ckpt);
 	g_string_truncate(proof->text, 0);
 	proof->start = proof->files = proof->bytes = proof->damaged = 0;
 	proof->ended = proof->counted = false;
@@ -238,7 +238,7 @@ static int open_sums(MneNs *ns, const char *const *args, const MneCtlOpen *how,
 /* The first line of verify: how much there is to do. */
 static int count_all(Proof *proof, const _Atomic bool *over)
 {
-	g_autoptr(MneWalk) walk = mne_walk_new(proof->ckpt);
+	g_autoptr(MneWalk) walk = mne_walk_new(proof->ns, proof->ckpt);
 	uint64_t files = 0, bytes = 0;
 	MneWalkEntry entry;
 	int got;

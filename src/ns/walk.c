@@ -8,6 +8,8 @@
 
 #include "ns/walk.h"
 
+#include "ns/frags.h"
+
 #define FAILURES_MAX 3u /* in one directory, before it is left */
 
 typedef struct {
@@ -16,9 +18,11 @@ typedef struct {
 	uint64_t dir;
 	size_t path_len; /* of the directory */
 	unsigned failures;
+	bool fragmented; /* it lists fragments */
 } Level;
 
 struct MneWalk {
+	MneNs *ns; /* borrowed */
 	MneCkpt *ckpt; /* reference */
 	GArray *levels; /* of Level */
 	GString *path;
@@ -30,6 +34,13 @@ struct MneWalk {
 static void push(MneWalk *walk, uint32_t table, uint64_t dir)
 {
 	Level level = { .table = table, .dir = dir, .path_len = walk->path->len };
+	const MneIdentity self = { .object = MNE_OBJECT_PAST,
+				   .is_dir = true,
+				   .table = table,
+				   .rec = dir,
+				   .ckpt = walk->ckpt };
+
+	level.fragmented = mne_frags_are_listed(walk->ns, &self);
 
 	g_array_append_val(walk->levels, level);
 }
@@ -49,10 +60,11 @@ static void pop(MneWalk *walk)
 	g_array_set_size(walk->levels, walk->levels->len - 1);
 }
 
-MneWalk *mne_walk_new(MneCkpt *ckpt)
+MneWalk *mne_walk_new(MneNs *ns, MneCkpt *ckpt)
 {
 	MneWalk *walk = g_new0(MneWalk, 1);
 
+	walk->ns = ns;
 	walk->ckpt = mne_ckpt_ref(ckpt);
 	walk->levels = g_array_new(FALSE, FALSE, sizeof(Level));
 	walk->path = g_string_new(NULL);
@@ -90,10 +102,25 @@ static int fail(MneWalk *walk, Level *level, int err, MneWalkEntry *out_entry)
 	return err;
 }
 
+static void enter_fragment(MneWalk *walk, const Level *level, const MneEntry *entry)
+{
+	const MneIdentity self = { .object = MNE_OBJECT_PAST, .ckpt = walk->ckpt };
+	const MnePlace place = { .table = level->table,
+				 .rec = entry->rec,
+				 .dir = level->dir,
+				 .name = entry->name };
+	uint32_t fragment;
+
+	if (mne_frag_of_place(walk->ns, &self, &place, &fragment) == 0)
+		g_string_append_printf(walk->path, "%04u/", fragment);
+}
+
 static void enter(MneWalk *walk, const Level *level, const MneEntry *entry)
 {
 	if (level->path_len > 0)
 		g_string_append_c(walk->path, '/');
+	if (level->fragmented)
+		enter_fragment(walk, level, entry);
 	g_string_append_len(walk->path, (const char *)entry->name.data,
 			    (gssize)entry->name.len);
 }

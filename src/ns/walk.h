@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "ckpt/ckpt.h"
+#include "ns/ns.h"
 
 typedef struct MneWalk MneWalk;
 
@@ -17,8 +17,9 @@ typedef struct {
 	const MneNode *node; /* the same */
 } MneWalkEntry;
 
-/* Keeps a reference. */
-MneWalk *mne_walk_new(MneCkpt *ckpt);
+/* Keeps a reference.  Paths are those that ns shows: of a table that lists fragments with
+ * the fragment in them. */
+MneWalk *mne_walk_new(MneNs *ns, MneCkpt *ckpt);
 void mne_walk_free(MneWalk *walk);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MneWalk, mne_walk_free)
 
