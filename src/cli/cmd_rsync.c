@@ -297,6 +297,19 @@ static MneExit run_lists(Copy *copy, const char *const *more)
 	return status < 0 ? MNE_EXIT_FAILED : exit_of(status);
 }
 
+/* The directory to copy to: or all of them would try to make it. */
+static MneExit make_dest(const Copy *copy)
+{
+	static const char *const more[] = { "--exclude=/*", NULL };
+	g_auto(GStrv) command = command_of(copy, more);
+	g_autoptr(GPtrArray) all = g_ptr_array_new();
+	int status;
+
+	g_ptr_array_add(all, command);
+	status = mne_jobs_run(all, 1, NULL);
+	return status < 0 ? MNE_EXIT_FAILED : exit_of(status);
+}
+
 static MneExit copy_whole_by_lists(Copy *copy)
 {
 	static const char *const more[] = { "-r", "--force", NULL };
@@ -304,7 +317,9 @@ static MneExit copy_whole_by_lists(Copy *copy)
 
 	if (!make_lists(copy))
 		return MNE_EXIT_FAILED;
-	status = deal_all(copy);
+	status = make_dest(copy);
+	if (status == MNE_EXIT_OK)
+		status = deal_all(copy);
 	if (status == MNE_EXIT_OK)
 		status = run_lists(copy, more);
 	return status == MNE_EXIT_OK ? copy_whole(copy) : status;
