@@ -559,3 +559,42 @@ def test_counting_in_parallel_loses_nothing(fs):
         worker.join()
     assert (fs.table / "n").read_text() == "100"
     assert len(tries) >= 100
+
+
+# --- checkpoints and transactions ------------------------------------------------------
+
+
+def test_c1_all_that_an_open_transaction_changes_is_later_than_a_checkpoint(fs, tx):
+    (tx.table / "a").write_text("2")
+    (tx.table / "b").write_text("2")
+    first = fs.checkpoint("first")
+    tx.commit()
+    second = fs.checkpoint("second")
+    assert tree(first / "t") != tree(second / "t")
+    assert os.listdir(first / "t") == ["a"]
+    assert (first / "t/a").read_text() == "1"
+    assert (second / "t/b").read_text() == "2"
+
+
+def test_refuse_makes_no_checkpoint_while_a_transaction_is_open(fs, tx, cli):
+    done = cli("ck", "create", "c", "--refuse", cwd=fs.path)
+    assert done.returncode == 8
+    assert "transactions are in progress" in done.stderr
+    assert os.listdir(fs.checkpoints) == []
+    tx.abort()
+    assert cli("ck", "create", "c", "--refuse", cwd=fs.path).returncode == 0
+    assert os.listdir(fs.checkpoints) == ["c"]
+
+
+def test_wait_makes_the_checkpoint_when_those_that_were_open_have_ended(fs, tx, mnefs):
+    (tx.table / "a").write_text("2")
+    command = [mnefs, "-C", fs.path, "ck", "create", "c", "--wait"]
+    waiting = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    with pytest.raises(subprocess.TimeoutExpired):
+        waiting.wait(0.5)
+    later = Tx(fs, "later")
+    assert os.listdir(fs.checkpoints) == []
+    tx.commit()
+    assert waiting.wait(30) == 0
+    assert (fs.checkpoints / "c/t/a").read_text() == "2"
+    later.abort()

@@ -69,7 +69,7 @@ _mnefs() {
 	checkpoint | ck)
 		case $sub in
 		create)
-			words="-t --table --pin --note --expires --min --max --ram-overrides-dump
+			words="-t --table --refuse --wait --pin --note --expires --min --max --ram-overrides-dump
 				--allow-remote $globals"
 			;;
 		drop) words="-n --dry-run -f --force $globals $(_mnefs_checkpoints "${at[@]}")" ;;

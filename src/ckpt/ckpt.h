@@ -81,6 +81,7 @@ typedef struct {
 	uint32_t uid, gid;
 	unsigned flags; /* MneCkptFlags */
 	MneCkptTraits traits; /* note is borrowed */
+	bool refuses; /* not made while a transaction is open; else it ignores those */
 } MneCkptSpec;
 
 MneCkpt *mne_ckpt_ref(MneCkpt *ckpt);

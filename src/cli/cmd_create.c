@@ -23,13 +23,15 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define WAIT_POLL_US 50000u
+
 /* What was asked for; the strings belong to cli. */
 typedef struct {
 	char *root; /* owned */
 	GPtrArray *tables; /* those of -t, --min and --max */
 	GPtrArray *max; /* … and of these those of --max */
 	const char *note, *expires, *dump, *remote; /* NULL: not given */
-	bool pin;
+	bool pin, refuse;
 	char *answer; /* owned: why the daemon did not */
 } Asked;
 
@@ -100,6 +102,7 @@ static MneExit read_asked(MneCli *cli, Asked *asked)
 	asked->tables = g_ptr_array_new();
 	asked->max = g_ptr_array_new();
 	asked->pin = mne_cli_has(cli, "pin");
+	asked->refuse = mne_cli_has(cli, "refuse");
 	asked->note = mne_cli_value(cli, "note");
 	asked->expires = mne_cli_value(cli, "expires");
 	asked->dump = mne_cli_value(cli, "ram-overrides-dump");
@@ -141,6 +144,7 @@ static int make_by_line(Asked *asked, const char *name)
 	add_pair(line, "pinned", asked->pin ? "yes" : NULL);
 	add_pair(line, "note", asked->note);
 	add_pair(line, "expires", asked->expires);
+	add_pair(line, "transactions", asked->refuse ? "refuse" : NULL);
 	add_pair(line, "ram_overrides_dump", asked->dump);
 	add_pair(line, "allow_remote", asked->remote);
 	g_string_append_c(line, '\n');
@@ -190,7 +194,7 @@ static int make(Asked *asked, const char *name)
 {
 	bool has_traits = asked->note || asked->expires || asked->pin;
 	bool is_owners = asked->tables->len > 1 || asked->max->len > 0 || asked->dump ||
-			 asked->remote;
+			 asked->remote || asked->refuse;
 	int err;
 
 	if (!has_traits && !is_owners)
@@ -262,6 +266,46 @@ static MneExit check_outcome(const Asked *asked, const char *name)
 	return MNE_EXIT_PARTIAL;
 }
 
+/* Paths of the transactions that are open, with the inode number each has: a set. */
+static GHashTable *open_transactions(const char *root)
+{
+	GHashTable *open = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	g_autofree char *top = g_build_filename(root, ".tx", NULL);
+	g_autoptr(GDir) dir = g_dir_open(top, 0, NULL);
+	const char *name;
+
+	while (dir && (name = g_dir_read_name(dir))) {
+		g_autofree char *path = g_build_filename(top, name, NULL);
+		struct stat st;
+
+		if (lstat(path, &st) == 0)
+			g_hash_table_add(
+				open, g_strdup_printf("%s/%llu", name,
+						      (unsigned long long)st.st_ino));
+	}
+	return open;
+}
+
+static gboolean has_ended(gpointer key, gpointer value, gpointer open)
+{
+	(void)value;
+	return !g_hash_table_contains(open, key);
+}
+
+/* Those that begin meanwhile are not waited for. */
+static void wait_for_transactions(const char *root)
+{
+	g_autoptr(GHashTable) awaited = open_transactions(root);
+
+	while (g_hash_table_size(awaited) > 0) {
+		g_autoptr(GHashTable) open = NULL;
+
+		g_usleep(WAIT_POLL_US);
+		open = open_transactions(root);
+		g_hash_table_foreach_remove(awaited, has_ended, open);
+	}
+}
+
 MneExit mne_cmd_ckpt_create(MneCli *cli)
 {
 	g_autofree char *name = g_strdup(mne_cli_word(cli, 0));
@@ -275,6 +319,8 @@ MneExit mne_cmd_ckpt_create(MneCli *cli)
 		status = read_asked(cli, &asked);
 	if (status != MNE_EXIT_OK)
 		return status;
+	if (mne_cli_has(cli, "wait"))
+		wait_for_transactions(asked.root);
 	err = name ? make(&asked, name) : make_timed(&asked, &name);
 	if (err)
 		return say_why(&asked, name, err);

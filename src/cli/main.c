@@ -77,6 +77,8 @@ static const MneOption create_options[] = {
 	{ "expires", 0, "WHEN", "when it may go: 7d, 2026-12-31, never" },
 	{ "min", 0, "TABLE", "as --table: one copy of what is retained" },
 	{ "max", 0, "TABLE", "cover it, with a copy on every node" },
+	{ "refuse", 0, NULL, "not while a transaction is open" },
+	{ "wait", 0, NULL, "first wait for the transactions that are open now" },
 	{ "ram-overrides-dump", 0, "yes|no", "no: tables in memory as last dumped" },
 	{ "allow-remote", 0, "yes|no", "no: every table must have a copy here" },
 	NO_MORE,

@@ -97,6 +97,15 @@ static int set_note(MneCtlActivation *asked, const char *value)
 	return 0;
 }
 
+static int set_transactions(const char *value, bool *out_refuses)
+{
+	*out_refuses = strcmp(value, "refuse") == 0;
+	if (!*out_refuses && strcmp(value, "ignore") != 0)
+		return mne_throw(BAD_CTL, "transactions is ignore or refuse, not %.64s",
+				 value);
+	return 0;
+}
+
 int mne_ctl_activation_add(MneNs *ns, MneCtlActivation *asked, const char *what,
 			   const char *value)
 {
@@ -112,6 +121,8 @@ int mne_ctl_activation_add(MneNs *ns, MneCtlActivation *asked, const char *what,
 		return set_note(asked, value);
 	if (strcmp(what, "expires") == 0)
 		return mne_ctl_parse_expiry(value, &spec->traits.expires_ns);
+	if (strcmp(what, "transactions") == 0)
+		return set_transactions(value, &spec->refuses);
 	if (strcmp(what, "ram_overrides_dump") == 0)
 		return refuse(what, value, MNE_CKPT_OF_DUMP, &spec->flags);
 	if (strcmp(what, "allow_remote") == 0)

@@ -7,6 +7,8 @@
  *	pinned yes|no
  *	note TEXT
  *	expires 7d|DATE|never
+ *	transactions ignore|refuse	of those that are open: what they change is later than
+ *		it (ignore), or it is not made (refuse: TX_IN_PROGRESS)
  *	ram_overrides_dump yes|no	no: tables in memory as they were last dumped
  *	allow_remote yes|no	no: every table must have its copy here
  *

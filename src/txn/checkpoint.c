@@ -14,6 +14,7 @@
 #include "ckpt/value.h"
 #include "txn/commit.h"
 #include "txn/store.h"
+#include "txn/tx.h"
 #include "util/log.h"
 #include "util/text.h"
 
@@ -88,6 +89,8 @@ static int activate(MneStore *store, const MneCkptSpec *spec, MneCkpt **out_ckpt
 	MNE_TRY(mne_commit_begin(store, &commit));
 	MNE_TRY(require_free_name(store, spec->name));
 	MNE_TRY(require_tables(store, spec->tables));
+	if (spec->refuses && mne_store_open_txs(store) > 0)
+		return mne_throw(TX_IN_PROGRESS, "transactions are in progress");
 	ckpt = mne_ckpt_new(store->ckpts, spec);
 	ckpt->id = mne_volume_new_id(store->volume);
 	ckpt->seq = commit.seq;
