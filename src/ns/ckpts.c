@@ -110,7 +110,8 @@ static uint64_t way_to(const MneIdentity *dir, MneSlice name)
 		return dir->rec;
 	for (size_t i = 0; i < name.len; i++)
 		hash = (hash ^ name.data[i]) * G_GUINT64_CONSTANT(0x100000001b3);
-	return hash | G_GUINT64_CONSTANT(1) << 63; /* no record's number */
+	/* No record's number, and no tree of changes: see ns/delta.c. */
+	return hash >> 8 | G_GUINT64_CONSTANT(1) << 56;
 }
 
 static int find_any(MneNs *ns, const MneIdentity *dir, MneSlice name,

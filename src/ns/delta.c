@@ -12,6 +12,7 @@
 #include "ns/delta.h"
 
 #define FIRST_VIA (UINT64_C(1) << 52) /* above all record ids */
+#define LAST_VIA  (UINT64_C(1) << 53) /* below the ways of ns/ckpts.c and ns/grave.c */
 #define KEPT      64u
 
 typedef struct Twig {
@@ -69,7 +70,7 @@ void mne_deltas_free(MneDeltas *deltas)
 
 bool mne_delta_is(uint64_t via)
 {
-	return via >= FIRST_VIA;
+	return via >= FIRST_VIA && via < LAST_VIA;
 }
 
 static Twig *grow(Twig *twig, const char *name, size_t len)

@@ -80,7 +80,7 @@ void mne_graves_dig(MneGraves *graves, const MneIdentity *dir, MneSlice name, pi
 	MNE_WITH_LOCK(&graves->lock);
 	forget_old(graves);
 	/* No record's number, and no way to a checkpoint: see ns/ckpts.c. */
-	grave->self.via = G_GUINT64_CONSTANT(1) << 62 | ++graves->dug;
+	grave->self.via = G_GUINT64_CONSTANT(1) << 57 | ++graves->dug;
 	g_ptr_array_add(graves->open, grave);
 	atomic_store(&graves->count, graves->open->len);
 }
