@@ -75,6 +75,9 @@ def pytest_addoption(parser):
         "--histories", type=int, default=40, help="how many random histories to follow"
     )
     group.addoption(
+        "--seed", type=int, help="of what is random in test_changed.py; else a new one"
+    )
+    group.addoption(
         "--power-cut", type=int, help="of these, try only the one of this number"
     )
 
