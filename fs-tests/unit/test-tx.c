@@ -262,6 +262,7 @@ static void change_everything(Fixture *f)
 	MnePlace place;
 	MneSpot spot = { f->table, 0, mne_slice_str("in") };
 	g_auto(MneNode) node = { 0 };
+	g_autofree void *zeros = g_malloc0(3000);
 
 	write_file(f, "big", 3, BIG);
 	overwrite(f, "kept", 1000, "middle");
@@ -277,7 +278,7 @@ static void change_everything(Fixture *f)
 	set_mode(f, "small", 0600);
 	place = place_of(f, "small");
 	g_assert_cmpint(mne_setxattr(f->store, &place, mne_slice_str("user.big"),
-				     mne_slice(g_malloc0(3000), 3000), 0),
+				     mne_slice(zeros, 3000), 0),
 			==, 0);
 }
 

@@ -19,10 +19,12 @@
 #include "fuse/loop.h"
 #include "ns/frags.h"
 
+/* libfuse sends the byte after the name as well, and wants it to be a NUL. */
 static void forget_name(MneMount *mount, fuse_ino_t dir, MneSlice name)
 {
-	(void)fuse_lowlevel_notify_inval_entry(mount->session, dir,
-					       (const char *)name.data, name.len);
+	g_autofree char *text = g_strndup((const char *)name.data, name.len);
+
+	(void)fuse_lowlevel_notify_inval_entry(mount->session, dir, text, name.len);
 }
 
 static void forget_table(MneMount *mount, const MneShare *share)
