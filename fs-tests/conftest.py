@@ -19,6 +19,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import hypothesis
@@ -128,7 +129,7 @@ def reaper():
     reaper.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def mnefs():
     """The path of the binary."""
     if harness.REFERENCE:
@@ -236,8 +237,16 @@ def d(request, fs):
     return fs.table / "dir"
 
 
+@pytest.fixture(scope="session")
+def public_binary(mnefs):
+    """A copy of mnefs where every user may run it."""
+    with tempfile.TemporaryDirectory(prefix="mnefs-bin-") as top:
+        os.chmod(top, 0o755)
+        yield shutil.copy(mnefs, top)
+
+
 @pytest.fixture
-def cli(mnefs, tmp_path):
+def cli(public_binary, tmp_path):
     """cli("ck", "list") -> subprocess.CompletedProcess with text."""
 
     def run(*words, cwd=None, env=None, timeout=60):
@@ -246,7 +255,7 @@ def cli(mnefs, tmp_path):
         if env:
             environment.update(env)
         return subprocess.run(
-            [mnefs, *map(str, words)],
+            [public_binary, *map(str, words)],
             cwd=cwd or tmp_path,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -257,7 +266,7 @@ def cli(mnefs, tmp_path):
             check=False,
         )
 
-    run.binary = mnefs
+    run.binary = public_binary
     return run
 
 

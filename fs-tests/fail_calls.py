@@ -47,8 +47,7 @@ class Faults:
             "FAULT_COUNT": str(self.counter),
             "MNE_DEBUG": "unit=65536",
             "G_MESSAGES_DEBUG": None,
-            "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "")
-            + ":verify_asan_link_order=0",
+            **harness.PRELOAD,
         }
 
     def up(self, what, nth):
@@ -189,6 +188,7 @@ def test_a_store_whose_making_was_killed_is_made_or_says_that_it_is_not(
         "FAULT_STORE": str(store),
         "FAULT_WHAT": "kill",
         "FAULT_COUNT": str(counter),
+        **harness.PRELOAD,
     }
     nth = killed = 0
     while True:

@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from harness import eventually, fails, fsync_path, in_child, loop_disk
+from harness import eventually, fails, fsync_path, in_child, is_sanitized, loop_disk
 
 QUIET = {"G_MESSAGES_DEBUG": None}
 SMALL = {**QUIET, "MNE_DEBUG": "unit=65536"}
@@ -174,7 +174,7 @@ def test_what_many_writers_have_not_committed_does_not_fill_the_memory(mount, ch
             for fd in files:
                 os.write(fd, piece)
             most = max(most, rss(m) - before)
-        assert most < 170 * MIB, f"{most / MIB} MiB"
+        assert most < 170 * MIB or is_sanitized(), f"{most / MIB} MiB"
         for fd in files[::97]:
             assert os.pread(fd, len(piece), 5 * len(piece)) == piece
         for fd in files:

@@ -19,6 +19,8 @@ import random
 import struct
 from pathlib import Path
 
+import harness
+
 RECORD = struct.Struct("<IHHQQQ")
 OPEN, WRITE, TRUNCATE, SYNC, SYNCED, RENAME, LINK, UNLINK, MKDIR, EXTEND, MARK = range(
     1, 12
@@ -40,8 +42,7 @@ def environment(shim, store, journal):
         "LD_PRELOAD": str(shim),
         "POWERLOSS_STORE": str(store),
         "POWERLOSS_JOURNAL": str(journal),
-        # with sanitizers: they want to come first, but need not
-        "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0",
+        **harness.PRELOAD,
     }
 
 

@@ -484,10 +484,13 @@ def test_writers_miss_nothing_while_a_table_goes_from_1_to_64_and_back(fs):
     spread(fs, 64)
     fs.checkpoint("middle")
     spread(fs, 1)
+    while any(h.is_alive() and h.rounds < 200 for h in hammers):
+        spread(fs, 64)
+        spread(fs, 1)
     for hammer in hammers:
         hammer.done.set()
         hammer.join()
-        assert hammer.failure is None and hammer.rounds > 50
+        assert hammer.failure is None
     wanted = expected(300)
     for hammer in hammers:
         wanted.update(hammer.mine)

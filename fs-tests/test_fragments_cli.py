@@ -86,22 +86,21 @@ def test_a_query_lists_the_names_that_match_in_order(fs, run, n):
     names = sorted(f"user-{i}" for i in range(150)) + ["wide ü", "x*y"]
     for name in names:
         (fs.table / name).write_text("x")
-    waiting = open(fs.table / "user-12-open", "w")
-    names = sorted([*names, "user-12-open"], key=os.fsencode)
-    run(fs, "table", "fragments", "t", n, "--wait")
-    for glob in ["user-12*", "*", "user-7", "*9", "user-1[0-3]", "none*", "w*", "x\\*y"]:
-        got = run(fs, "query", "t", "--name", glob).splitlines()
-        wanted = subprocess.run(
-            ["bash", "-c", 'for n; do [[ $n == $GLOB ]] && echo "$n"; done; true', "-", *names],
-            capture_output=True, text=True, env={**os.environ, "GLOB": glob},
-        ).stdout.splitlines()
-        assert got == wanted, glob
-    assert run(fs, "query", "t", "--from", "user-3", "--before", "user-4").splitlines() == [
-        x for x in names if "user-3" <= x < "user-4"
-    ]
-    assert run(fs, "query", "t", "--limit", 3).splitlines() == names[:3]
-    assert run(fs, "query", "t", "--null").split("\0")[:-1] == names
-    waiting.close()
+    with open(fs.table / "user-12-open", "w"):
+        names = sorted([*names, "user-12-open"], key=os.fsencode)
+        run(fs, "table", "fragments", "t", n, "--wait")
+        for glob in ["user-12*", "*", "user-7", "*9", "user-1[0-3]", "none*", "w*", "x\\*y"]:
+            got = run(fs, "query", "t", "--name", glob).splitlines()
+            wanted = subprocess.run(
+                ["bash", "-c", 'for n; do [[ $n == $GLOB ]] && echo "$n"; done; true', "-", *names],
+                capture_output=True, text=True, env={**os.environ, "GLOB": glob},
+            ).stdout.splitlines()
+            assert got == wanted, glob
+        assert run(fs, "query", "t", "--from", "user-3", "--before", "user-4").splitlines() == [
+            x for x in names if "user-3" <= x < "user-4"
+        ]
+        assert run(fs, "query", "t", "--limit", 3).splitlines() == names[:3]
+        assert run(fs, "query", "t", "--null").split("\0")[:-1] == names
 
 
 def asked(m, mnefs, *words):
