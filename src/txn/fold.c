@@ -282,6 +282,8 @@ static int put_ref(Fold *fold, const MneKey *key, MneSlice staged)
 	uint64_t rec;
 	uint32_t mode;
 
+	if (key->bytes[0] == MNE_TAG_NAME)
+		return 0; /* it goes with the NODE key of the same name */
 	MNE_TRY(mne_ref_decode(staged, &kind, &rec, &mode));
 	MNE_TRY(value_at(now_of(fold), mne_key_slice(key), &now));
 	note_change(fold, mne_key_slice(key), mne_slice_of(now), rec);

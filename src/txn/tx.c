@@ -236,6 +236,7 @@ int mne_tx_begin(MneStore *of, MneTx **out_tx)
 	enroll(tx);
 	err = take_moment(tx);
 	if (err < 0) {
+		g_clear_pointer(&tx->moment, mne_kv_close);
 		retire(tx);
 		mne_tx_unref(tx);
 		return err;
