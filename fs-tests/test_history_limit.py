@@ -197,6 +197,136 @@ def test_pinned_and_held_checkpoints_do_not_give_way(mount):
     assert len(names(m)) < 2
 
 
+# --- transactions and rollbacks ask, too ---------------------------------------------------
+
+
+def begin(m):
+    (m.path / ".tx/J").mkdir()
+    return m.path / ".tx/J"
+
+
+def commit(tx):
+    fd = os.open(tx / ".ctl", os.O_WRONLY)
+    try:
+        os.write(fd, b"commit")
+    finally:
+        os.close(fd)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda t: write(t / "5", b"new"),
+        lambda t: write(t / "5", os.urandom(2 * MB)),
+        lambda t: os.truncate(t / "5", 1000),
+        lambda t: os.rename(t / "0", t / "5"),
+        lambda t: os.rename(t / "small", t / "5"),
+    ],
+    ids=["small", "big", "truncated", "replaced by a new one", "replaced by an old one"],
+)
+def test_a_transaction_that_overwrites_fails_at_the_limit_and_stays_open(full, check, change):
+    tx = begin(full)
+    change(tx / "t")
+    with fails(errno.ENOSPC):
+        commit(tx)
+    assert "the history is full" in last_word(full)
+    assert (full.table / "5").read_bytes() == (full.checkpoints / "c/t/5").read_bytes()
+    assert status(full)["history_bytes"] <= 3 << 20
+    inside = (tx / "t/5").read_bytes()
+    full.drop("c")
+    commit(tx)
+    assert (full.table / "5").read_bytes() == inside
+    settle(full)
+    assert status(full)["history_bytes"] == 0
+    full.unmount()
+    check()
+
+
+def test_a_transaction_may_delete_and_make_what_it_likes(full, check):
+    tx = begin(full)
+    for n in range(5):
+        os.unlink(tx / f"t/{n}")
+    for n in range(20):
+        write(tx / f"t/new {n}", os.urandom(300_000))
+    write(tx / "t/small", b"changed")
+    (tx / "t/dir").mkdir()
+    commit(tx)
+    with fails(errno.ENOSPC):
+        os.truncate(full.table / "5", 10)  # what is deleted counts before it is reaped
+    settle(full)
+    assert status(full)["history_bytes"] > 4.9 * MB
+    full.unmount()
+    check()
+
+
+def test_at_a_commit_the_oldest_gives_way(mount, check):
+    m = mount("history=3M", "full=drop", env=QUIET)
+    m.table.mkdir()
+    for n in range(3):
+        write(m.table / f"{n}", os.urandom(MB))
+    for n in range(6):
+        m.checkpoint(f"c{n}")
+        tx = begin(m)
+        write(tx / f"t/{n % 3}", os.urandom(MB))
+        commit(tx)
+        settle(m)
+        assert status(m)["history_bytes"] <= 3 << 20
+    assert names(m) and names(m) == [f"c{n}" for n in range(6 - len(names(m)), 6)]
+    m.unmount()
+    check()
+
+
+def run_rollback(m, name):
+    fd = os.open(m.path / ".mnefs/rollback", os.O_RDWR)
+    try:
+        os.write(fd, f"run\t{name}\n".encode())
+    finally:
+        os.close(fd)
+
+
+def test_a_rollback_keeps_what_it_leaves_behind_and_fails_at_the_limit(full, check):
+    for n in range(3):
+        write(full.table / f"{n}", os.urandom(MB))
+    write(full.table / "new", os.urandom(MB))
+    before = {name: (full.table / name).read_bytes() for name in os.listdir(full.table)}
+    with fails(errno.ENOSPC):
+        run_rollback(full, "c")
+    assert "the history is full" in last_word(full)
+    assert before == {n: (full.table / n).read_bytes() for n in os.listdir(full.table)}
+    assert names(full) == ["c"]
+    for name in ("0", "1", "2", "new"):
+        write(full.table / name, b"little")
+    run_rollback(full, "c")
+    assert (full.table / "0").read_bytes() == (full.checkpoints / "c/t/0").read_bytes()
+    assert not (full.table / "new").exists()
+    assert len(names(full)) == 2
+    full.unmount()
+    check()
+
+
+def test_for_a_rollback_others_give_way_and_never_the_one_that_comes_back(mount, check):
+    m = mount("history=7M", "full=drop", env=QUIET)
+    m.table.mkdir()
+    for n in range(3):
+        write(m.table / f"{n}", os.urandom(MB))
+    m.checkpoint("first")
+    write(m.table / "0", os.urandom(MB))
+    m.checkpoint("second")
+    write(m.table / "1", os.urandom(MB))
+    m.checkpoint("third")
+    then = {n: (m.checkpoints / "first/t" / n).read_bytes() for n in "012"}
+    for n in range(3):
+        write(m.table / f"{n}", os.urandom(MB))  # 3 + 1 + 1 MB are kept
+    run_rollback(m, "first")
+    assert {n: (m.table / n).read_bytes() for n in "012"} == then
+    assert "first" in names(m) and "second" not in names(m)
+    settle(m)
+    with fails(errno.ENOENT):
+        run_rollback(m, "second")
+    m.unmount()
+    check()
+
+
 def test_percent_is_of_the_disk_and_df_shows_the_reserve(mount, store):
     m = mount("history=10%")
     m.table.mkdir()

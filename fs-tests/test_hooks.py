@@ -10,6 +10,8 @@ import time
 
 import pytest
 
+from harness import eventually
+
 NAMES = ("10-a", "20-b", "30-c")
 
 
@@ -307,6 +309,38 @@ def test_writers_are_not_stopped_while_hooks_prepare(m, hooks):
     assert (m.checkpoints / "c/t/meanwhile").exists()
 
 
+def automatic(m):
+    """The checkpoints made because the time had come."""
+    return [n for n in os.listdir(m.checkpoints) if n.startswith("20")]
+
+
+def test_automatic_checkpoints_ask_the_hooks_as_all_others_do(mount, hooks):
+    hooks.add("10-a", '[ $1 = after ] || echo ready > "$MNEFS_MOUNT/t/said"')
+    hooks.add("20-b", "[ $1 = after ] || { echo 'not now'; exit 1; }")
+    with mount(f"hooks={hooks.dir}", "auto=hourly:3") as m:
+        m.table.mkdir()
+        eventually(lambda: len(hooks.noted.read_text().splitlines()) == 4)
+        (name,) = automatic(m)
+        assert hooks.calls() == [
+            f"20-b prepare {name}",
+            f"10-a prepare {name}",
+            f"10-a after {name} ok",
+            f"20-b after {name} ok",
+        ]
+        assert (m.checkpoints / name / "t/said").read_text() == "ready\n"
+        assert outcome(m, name) == "potentiallyDangerousCodeLinks"
+
+
+def test_a_required_hook_stops_an_automatic_checkpoint_too(mount, hooks):
+    hooks.add("10-a.required", "[ $1 = after ] || { echo 'not now'; exit 1; }")
+    with mount(f"hooks={hooks.dir}", "auto=hourly:3") as m:
+        m.expect_log("an automatic checkpoint could not be made")
+        m.table.mkdir()
+        eventually(lambda: "failed" in hooks.noted.read_text())
+        assert automatic(m) == []
+        assert "not now" in last_log(m, "an automatic checkpoint could not be made")
+
+
 def test_two_checkpoints_at_once_take_turns(m, hooks):
     hooks.add("10-slow", "sleep 0.1")
     threads = [threading.Thread(target=m.checkpoint, args=(f"{n}",)) for n in range(4)]
@@ -339,6 +373,18 @@ def test_unmounting_does_not_wait_for_a_hook(mount, hooks):
     assert time.monotonic() - began < 15
     m.dispose()
     thread.join()
+
+
+def test_unmounting_does_not_wait_for_the_hook_of_an_automatic_checkpoint(mount, hooks):
+    hooks.add("10-slow", "sleep 30")
+    with mount() as m:
+        m.table.mkdir()
+    m = mount(f"hooks={hooks.dir}", "hook_timeout=60s", "auto=hourly:3")
+    m.expect_log("an automatic checkpoint could not be made: .*the mount is ending")
+    eventually(hooks.noted.read_text)
+    began = time.monotonic()
+    m.unmount()
+    assert time.monotonic() - began < 15
 
 
 def test_the_command_lists_tests_and_calls_hooks(m, hooks, cli):

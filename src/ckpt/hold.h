@@ -16,6 +16,7 @@ typedef struct MneHold MneHold;
 /* CKPT_GONE when it is being dropped.  Keeps a reference. */
 int mne_hold_take(MneCkpt *ckpt, const MneProcess *who, MneHold **out_hold) MNE_CHECKED;
 void mne_hold_release(MneHold *hold);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MneHold, mne_hold_release)
 /* Borrowed: whose it is. */
 MneCkpt *mne_hold_ckpt(const MneHold *hold);
 

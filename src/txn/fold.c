@@ -47,6 +47,7 @@ typedef struct {
 	GHashTable *will; /* &node.rec -> Will */
 	GHashTable *given_up; /* data ids of staged orphans */
 	GPtrArray *frozen; /* MneFile */
+	GArray *late; /* MneLate: bytes that the reaper is given */
 	bool makes_tables;
 } Fold;
 
@@ -70,6 +71,7 @@ static void fold_clear(Fold *fold)
 {
 	thaw(fold);
 	g_ptr_array_unref(fold->frozen);
+	g_array_unref(fold->late);
 	g_hash_table_unref(fold->was);
 	g_hash_table_unref(fold->will);
 	g_hash_table_unref(fold->given_up);
@@ -85,6 +87,7 @@ static void fold_init(Fold *fold, MneTx *tx, GArray *changes)
 					   will_free);
 	fold->given_up = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free,
 					       NULL);
+	fold->late = g_array_new(FALSE, FALSE, sizeof(MneLate));
 	fold->frozen = g_ptr_array_new_with_free_func((GDestroyNotify)mne_file_unref);
 }
 
@@ -241,6 +244,23 @@ static int merge_dir(Fold *fold, const MneKey *key, GBytes *now, MneNode *node)
 	return 0;
 }
 
+/* What stood there may have bytes that are given up now, and that a checkpoint sees. */
+static int note_late(Fold *fold, const MneKey *key, GBytes *now)
+{
+	uint32_t table = mne_key_table_of(mne_key_slice(key));
+	g_auto(MneNode) node = { 0 };
+	MneLate late;
+
+	if (!now || kind_of(mne_slice_of(now)) != MNE_KIND_INODE)
+		return 0;
+	MNE_TRY(mne_node_decode(now, &node));
+	late = (MneLate){ .data = node.data, .bytes = node.stored };
+	if (node.seq <= mne_ckpts_newest(fold->to->ckpts, table) &&
+	    g_hash_table_contains(fold->given_up, &node.data))
+		g_array_append_val(fold->late, late);
+	return 0;
+}
+
 static int put_inode(Fold *fold, const MneKey *key, GBytes *staged)
 {
 	g_autoptr(GBytes) now = NULL;
@@ -249,6 +269,7 @@ static int put_inode(Fold *fold, const MneKey *key, GBytes *staged)
 
 	MNE_TRY(mne_node_decode(staged, &node));
 	MNE_TRY(value_at(now_of(fold), mne_key_slice(key), &now));
+	MNE_TRY(note_late(fold, key, now));
 	was = g_hash_table_lookup(fold->was, &node.rec);
 	if (mne_node_is_dir(&node))
 		MNE_TRY(merge_dir(fold, key, now, &node));
@@ -370,6 +391,7 @@ static int put_removal(Fold *fold, const MneKey *key)
 	if (!now)
 		return 0; /* made and removed inside */
 	note_change(fold, mne_key_slice(key), mne_slice_of(now), 0);
+	MNE_TRY(note_late(fold, key, now));
 	MNE_TRY(drop_frags(fold, key));
 	return mne_commit_del(&fold->commit, key);
 }
@@ -521,6 +543,7 @@ int mne_tx_fold(MneTx *tx, const MneReads *reads, GArray *changes)
 	g_auto(Fold) fold;
 
 	fold_init(&fold, tx, changes);
+	MNE_TRY(mne_tx_admit(tx));
 	MNE_TRY(mne_commit_begin(tx->of, &fold.commit));
 	MNE_TRY(mne_tx_validate(tx, reads));
 	MNE_TRY(build(&fold));
@@ -528,6 +551,7 @@ int mne_tx_fold(MneTx *tx, const MneReads *reads, GArray *changes)
 		return 0; /* it only read */
 	MNE_TRY(mne_commit_apply(&fold.commit));
 	tx->seq = fold.commit.seq;
+	mne_limit_orphaned_all(tx->of, fold.late);
 	follow(&fold);
 	if (gives_up_data(&fold))
 		mne_store_wake(tx->of);

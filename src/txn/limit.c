@@ -54,6 +54,15 @@ void mne_limit_orphaned(MneStore *store, uint64_t data, uint64_t bytes)
 	atomic_fetch_add(&limit->late_bytes, (int64_t)bytes);
 }
 
+void mne_limit_orphaned_all(MneStore *store, const GArray *late)
+{
+	for (guint i = 0; i < late->len; i++) {
+		const MneLate *each = &g_array_index(late, MneLate, i);
+
+		mne_limit_orphaned(store, each->data, each->bytes);
+	}
+}
+
 void mne_limit_reaped(MneStore *store, uint64_t data)
 {
 	MneLimit *limit = &store->limit;
@@ -157,15 +166,25 @@ static bool is_seen(MneStore *store, uint32_t table, uint64_t seq)
 	return seq != 0 && seq <= mne_ckpts_newest(store->ckpts, table);
 }
 
+int mne_limit_make_room(MneStore *store, uint64_t bytes)
+{
+	if (store->limit.bytes == 0 || bytes == 0 || fits_when_reaped(store, bytes))
+		return 0;
+	if (store->options.full_drops &&
+	    drop_oldest(store, "the history had reached its limit"))
+		return 1;
+	return full(store);
+}
+
 int mne_limit_admit(MneStore *store, uint32_t table, uint64_t seq, uint64_t bytes)
 {
+	int more = 1;
+
 	if (store->limit.bytes == 0 || fits(store, bytes))
 		return 0;
-	while (is_seen(store, table, seq) && !fits_when_reaped(store, bytes))
-		if (!store->options.full_drops ||
-		    !drop_oldest(store, "the history had reached its limit"))
-			return full(store);
-	return 0;
+	while (more > 0 && is_seen(store, table, seq))
+		more = mne_limit_make_room(store, bytes);
+	return more > 0 ? 0 : more;
 }
 
 static uint64_t want_locked(const MneFile *file, uint64_t bytes)

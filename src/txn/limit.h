@@ -26,6 +26,11 @@ typedef struct {
 		late; /* data id -> bytes: deleted, not reaped.  For who has the gate */
 } MneLimit;
 
+/* Bytes of a data id that go to the reaper with a commit under way. */
+typedef struct {
+	uint64_t data, bytes;
+} MneLate;
+
 struct MneFile;
 
 void mne_limit_init(MneLimit *limit, const MneStoreOptions *options, const char *path);
@@ -34,12 +39,17 @@ void mne_limit_clear(MneLimit *limit);
  * they were reaped.  Caller holds the gate. */
 void mne_limit_orphaned(MneStore *store, uint64_t data, uint64_t bytes);
 void mne_limit_reaped(MneStore *store, uint64_t data);
+/* The same for those of a commit that was applied: MneLate. */
+void mne_limit_orphaned_all(MneStore *store, const GArray *late);
 /* The set of checkpoints changed: count anew.  Caller holds the gate, or nobody else is
  * there yet. */
 void mne_limit_refresh(MneStore *store);
 /* Bytes were retained. */
 void mne_limit_add(MneStore *store, int64_t bytes);
 
+/* Is there room for so many bytes more?  HISTORY_FULL; 1 when a checkpoint gave way: then
+ * ask again, with what it is by now.  Caller holds no lock. */
+int mne_limit_make_room(MneStore *store, uint64_t bytes) MNE_CHECKED;
 /* May the value of seq, of table, be changed, of which so many bytes would be retained?
  * Caller holds no lock: a checkpoint may be dropped. */
 int mne_limit_admit(MneStore *store, uint32_t table, uint64_t seq, uint64_t bytes)

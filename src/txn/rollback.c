@@ -32,7 +32,6 @@
 #include "view/iter.h"
 
 #define BATCH_BYTES (UINT64_C(16) << 20)
-#define KEY_COST    128u /* of a key in all the places it is written, without values */
 #define APPLY_TRIES 5u
 
 void mne_rollback_clear(MneRollback *rb)
@@ -43,12 +42,14 @@ void mne_rollback_clear(MneRollback *rb)
 	mne_plan_clear(&rb->plan);
 	g_clear_pointer(&rb->data, g_array_unref);
 	g_clear_pointer(&rb->done, g_hash_table_unref);
+	g_clear_pointer(&rb->late, g_array_unref);
 }
 
 static void rollback_begin(MneRollback *rb, MneStore *store)
 {
 	rb->store = store;
 	rb->data = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	rb->late = g_array_new(FALSE, FALSE, sizeof(MneLate));
 	rb->done = g_hash_table_new_full(g_bytes_hash, g_bytes_equal,
 					 (GDestroyNotify)g_bytes_unref, NULL);
 }
@@ -58,135 +59,6 @@ static uint64_t batch_bytes(void)
 	uint64_t wanted;
 
 	return mne_debug_has("rollback-batch", &wanted) ? wanted : BATCH_BYTES;
-}
-
-/* The value now, and at the checkpoint; NULL: none. */
-typedef struct {
-	GBytes *now, *then;
-} Pair;
-
-static void pair_clear(Pair *pair)
-{
-	g_clear_pointer(&pair->now, g_bytes_unref);
-	g_clear_pointer(&pair->then, g_bytes_unref);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Pair, pair_clear)
-
-static int get_or_null(MneView *view, MneSlice key, GBytes **out_value)
-{
-	int err = mne_view_get(view, key, out_value);
-
-	return err == -ENOENT ? 0 : err;
-}
-
-/* 1 when the key is to be written, or deleted. */
-static int load_pair(MneRollback *rb, MneSlice key, Pair *out)
-{
-	uint64_t seq;
-
-	MNE_TRY(get_or_null(&rb->store->stored.base, key, &out->now));
-	seq = out->now ? mne_value_seq(mne_slice_of(out->now)) : 0;
-	if (out->now && (seq <= rb->plan.to || seq == rb->plan.seq))
-		return 0;
-	MNE_TRY(get_or_null(&rb->ckpt->view, key, &out->then));
-	return out->now || out->then;
-}
-
-static bool is_concerned(const MneRollback *rb, MneSlice key)
-{
-	return key.data[0] != MNE_TAG_TABLE && key.data[0] != MNE_TAG_FRAGS &&
-	       mne_plan_has(&rb->plan, mne_key_table_of(key));
-}
-
-/* func: 1 to stop before the next key.  1 when it did. */
-static int each_changed(MneRollback *rb, int (*func)(MneRollback *rb, MneSlice key))
-{
-	const uint8_t tag = MNE_TAG_CHANGED;
-	g_autoptr(MneIter) iter = NULL;
-	MneKvIter *kv = NULL;
-	MneSlice key, value;
-	int got;
-
-	MNE_TRY(mne_kv_iter(rb->store->volume->kv, &kv));
-	iter = mne_iter_kv_new(kv, mne_slice(&tag, 1), mne_key_slice(&rb->from));
-	while ((got = mne_iter_next(iter, &key, &value)) > 0) {
-		MneKeyParts parts;
-
-		MNE_TRY(mne_key_parse(key, &parts));
-		if (parts.seq >= rb->plan.before)
-			return 0;
-		if (!is_concerned(rb, parts.inner))
-			continue;
-		memcpy(rb->from.bytes, key.data, key.len);
-		rb->from.len = (uint16_t)key.len;
-		got = func(rb, parts.inner);
-		if (got != 0)
-			return got;
-	}
-	return got;
-}
-
-static void from_the_start(MneRollback *rb)
-{
-	mne_key_changed(&rb->from, rb->plan.to, MNE_SLICE_EMPTY);
-}
-
-/* The data id an inode names; 0: none, or it is no inode. */
-static int data_of(GBytes *value, uint64_t *out_data)
-{
-	g_auto(MneNode) node = { 0 };
-	MneSlice bytes = value ? mne_slice_of(value) : MNE_SLICE_EMPTY;
-
-	*out_data = 0;
-	if (bytes.len == 0 || bytes.data[0] != MNE_KIND_INODE)
-		return 0;
-	MNE_TRY(mne_node_decode(value, &node));
-	*out_data = node.data;
-	return 0;
-}
-
-static size_t size_of(GBytes *value)
-{
-	return value ? g_bytes_get_size(value) : 0;
-}
-
-/* What was written already, before an interruption, names its data, too. */
-static int survey_key(MneRollback *rb, MneSlice key)
-{
-	g_auto(Pair) pair = { 0 };
-	uint64_t data;
-	int got = load_pair(rb, key, &pair);
-
-	MNE_TRY(got);
-	if (got > 0)
-		rb->bytes += size_of(pair.now) + size_of(pair.then) + 3 * key.len +
-			     KEY_COST;
-	MNE_TRY(data_of(got > 0 ? pair.then : pair.now, &data));
-	if (data != 0)
-		g_array_append_val(rb->data, data);
-	return 0;
-}
-
-static int compare_u64(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* Which data ids come back or stay, and how much is to be written. */
-static int survey(MneRollback *rb)
-{
-	from_the_start(rb);
-	MNE_TRY(each_changed(rb, survey_key));
-	g_array_sort(rb->data, compare_u64);
-	return 0;
-}
-
-static bool comes_back(const MneRollback *rb, uint64_t data)
-{
-	return rb->data->len > 0 &&
-	       bsearch(&data, rb->data->data, rb->data->len, sizeof(data), compare_u64);
 }
 
 static GBytes *restamp(MneSlice value, uint64_t seq)
@@ -204,7 +76,8 @@ static GBytes *restamp(MneSlice value, uint64_t seq)
 	return g_byte_array_free_to_bytes(to);
 }
 
-static int restore_extent(MneRollback *rb, const MneKey *key, const Pair *pair)
+static int restore_extent(MneRollback *rb, const MneKey *key,
+			  const MneRollbackPair *pair)
 {
 	g_autoptr(GBytes) value = NULL;
 	MneSlice payload;
@@ -214,7 +87,7 @@ static int restore_extent(MneRollback *rb, const MneKey *key, const Pair *pair)
 	uint64_t seq;
 
 	MNE_TRY(mne_key_parse(mne_key_slice(key), &parts));
-	if (!comes_back(rb, parts.id))
+	if (!mne_rollback_brings_back(rb, parts.id))
 		return 0;
 	if (!pair->then)
 		return mne_commit_del_extent(&rb->commit, key, mne_slice_of(pair->now),
@@ -238,6 +111,7 @@ static int restore_inode(MneRollback *rb, const MneKey *key, GBytes *then)
 		mne_key_orphan(&orphan, mne_key_table_of(mne_key_slice(key)),
 			       node.data);
 		mne_commit_unset(&rb->commit, &orphan);
+		mne_limit_reaped(rb->store, node.data);
 	}
 	node.version = mne_volume_new_id(rb->store->volume);
 	node.seq = rb->plan.seq;
@@ -257,7 +131,7 @@ static int restore_value(MneRollback *rb, const MneKey *key, GBytes *then)
 	return mne_commit_put(&rb->commit, key, mne_slice_of(value));
 }
 
-static void count(MneRollback *rb, MneSlice key, const Pair *pair)
+static void count(MneRollback *rb, MneSlice key, const MneRollbackPair *pair)
 {
 	MneKeyParts parts;
 	bool is_name = mne_key_parse(key, &parts) == 0 &&
@@ -271,18 +145,32 @@ static void count(MneRollback *rb, MneSlice key, const Pair *pair)
 	rb->result.changed += pair->now && pair->then;
 }
 
-static int restore_pair(MneRollback *rb, MneSlice bytes, const Pair *pair)
+/* Bytes that nothing will name. */
+static int give_up(MneRollback *rb, uint32_t table, GBytes *now)
 {
-	uint64_t data;
+	g_auto(MneNode) node = { 0 };
+	MneLate late;
+
+	if (!now || mne_slice_of(now).data[0] != MNE_KIND_INODE)
+		return 0;
+	MNE_TRY(mne_node_decode(now, &node));
+	if (node.data == 0 || mne_rollback_brings_back(rb, node.data))
+		return 0;
+	mne_commit_orphan(&rb->commit, table, node.data);
+	late = (MneLate){ .data = node.data, .bytes = node.stored };
+	g_array_append_val(rb->late, late);
+	return 0;
+}
+
+static int restore_pair(MneRollback *rb, MneSlice bytes, const MneRollbackPair *pair)
+{
 	MneKey key;
 
 	memcpy(key.bytes, bytes.data, bytes.len);
 	key.len = (uint16_t)bytes.len;
 	if (bytes.data[0] == MNE_TAG_EXTENT)
 		return restore_extent(rb, &key, pair);
-	MNE_TRY(data_of(pair->now, &data));
-	if (data != 0 && !comes_back(rb, data))
-		mne_commit_orphan(&rb->commit, mne_key_table_of(bytes), data);
+	MNE_TRY(give_up(rb, mne_key_table_of(bytes), pair->now));
 	count(rb, bytes, pair);
 	return pair->then ? restore_value(rb, &key, pair->then)
 			  : mne_commit_del(&rb->commit, &key);
@@ -292,7 +180,7 @@ static int restore_pair(MneRollback *rb, MneSlice bytes, const Pair *pair)
 static int restore_key(MneRollback *rb, MneSlice key)
 {
 	g_autoptr(GBytes) bytes = NULL;
-	g_auto(Pair) pair = { 0 };
+	g_auto(MneRollbackPair) pair = { 0 };
 	int got;
 
 	if (mne_kv_batch_bytes(rb->store->batch) >= batch_bytes())
@@ -300,7 +188,7 @@ static int restore_key(MneRollback *rb, MneSlice key)
 	bytes = mne_slice_to_bytes(key);
 	if (g_hash_table_contains(rb->done, bytes))
 		return 0;
-	got = load_pair(rb, key, &pair);
+	got = mne_rollback_pair(rb, key, &pair);
 	if (got <= 0)
 		return got;
 	g_hash_table_add(rb->done, g_steal_pointer(&bytes));
@@ -313,7 +201,7 @@ static int fill(MneRollback *rb)
 	int more;
 
 	g_hash_table_remove_all(rb->done);
-	more = each_changed(rb, restore_key);
+	more = mne_rollback_each(rb, restore_key);
 	return more == 0 ? mne_rollback_spread(rb) : more;
 }
 
@@ -346,6 +234,12 @@ static int apply_patiently(MneRollback *rb)
 	return err;
 }
 
+static void applied(MneRollback *rb)
+{
+	mne_limit_orphaned_all(rb->store, rb->late);
+	g_array_set_size(rb->late, 0);
+}
+
 static int next_batch(MneRollback *rb)
 {
 	int more;
@@ -356,6 +250,7 @@ static int next_batch(MneRollback *rb)
 	if (!more)
 		remove_plan(rb);
 	MNE_TRY(apply_patiently(rb));
+	applied(rb);
 	return more;
 }
 
@@ -444,7 +339,7 @@ static int first_batch(MneRollback *rb, const MneRollbackSpec *spec)
 
 	MNE_TRY(make_checkpoint(rb, spec));
 	MNE_TRY(mne_rollback_tables(rb));
-	from_the_start(rb);
+	mne_rollback_from_the_start(rb);
 	more = fill(rb);
 	if (more > 0)
 		put_plan(rb);
@@ -465,6 +360,7 @@ static int apply_first(MneRollback *rb, const MneRollbackSpec *spec, bool more,
 		mne_files_mend(cut);
 		return err;
 	}
+	applied(rb);
 	mne_commit_tell_ckpt(store, "checkpoint_activated", rb->before,
 			     mne_slice_str(rb->result.before));
 	mne_commit_tell_ckpt(store, "rolled_back", rb->ckpt, spec->name);
@@ -481,7 +377,7 @@ static int begin_rolling(MneRollback *rb, const MneRollbackSpec *spec,
 	int more;
 
 	MNE_TRY(make_plan(rb, spec));
-	MNE_TRY(survey(rb));
+	MNE_TRY(mne_rollback_survey(rb));
 	MNE_TRY(mne_space_admit(&rb->store->space, rb->bytes));
 	more = first_batch(rb, spec);
 	MNE_TRY(more);
@@ -517,13 +413,23 @@ static int roll_gated(MneRollback *rb, const MneRollbackSpec *spec, GPtrArray **
 	return err;
 }
 
+static int admit(MneStore *store, const MneRollbackSpec *spec, MneHold **out_hold)
+{
+	g_auto(MneRollback) rb = { 0 };
+
+	rollback_begin(&rb, store);
+	return mne_rollback_admit(&rb, spec, out_hold);
+}
+
 int mne_store_rollback(MneStore *store, const MneRollbackSpec *spec,
 		       MneRollbackResult *out_result, MneWritten **out_written)
 {
 	g_autoptr(GPtrArray) cut = NULL;
 	g_auto(MneRollback) rb = { 0 };
+	g_autoptr(MneHold) hold = NULL;
 
 	MNE_TRY(mne_files_commit_closed(store));
+	MNE_TRY(admit(store, spec, &hold));
 	rollback_begin(&rb, store);
 	MNE_TRY(roll_gated(&rb, spec, &cut, out_written));
 	mne_files_forget_cut(store, cut);
@@ -563,8 +469,8 @@ static int go_on(MneRollback *rb)
 {
 	MNE_TRY(mne_commit_begin(rb->store, &rb->commit));
 	rb->commit.seq = rb->plan.seq;
-	MNE_TRY(survey(rb));
-	from_the_start(rb);
+	MNE_TRY(mne_rollback_survey(rb));
+	mne_rollback_from_the_start(rb);
 	MNE_TRY(finish_batches(rb));
 	mne_log_say("a rollback that had been interrupted was finished");
 	return 0;

@@ -36,8 +36,9 @@ int mne_store_preview_rollback(MneStore *store, const MneRollbackSpec *spec,
 			       MneRollbackResult *out_result, GString *list)
 	MNE_CHECKED;
 
-/* Durable after the next barrier, which is left to who calls.  NO_CKPT, NO_TABLE; RECORD_EXISTS when a table that is not concerned
- * has the name of one that comes back; STORE_FULL. */
+/* Durable after the next barrier, which is left to who calls.  NO_CKPT, NO_TABLE;
+ * RECORD_EXISTS when a table that is not concerned has the name of one that comes back;
+ * STORE_FULL, HISTORY_FULL.  Caller holds no lock. */
 int mne_store_rollback(MneStore *store, const MneRollbackSpec *spec,
 		       MneRollbackResult *out_result, MneWritten **out_written)
 	MNE_CHECKED;

@@ -77,6 +77,10 @@ void mne_tx_add_conflict(MneTx *tx, MneSlice key);
 /* TX_CONFLICT when one was noted. */
 int mne_tx_require_no_conflict(MneTx *tx) MNE_CHECKED;
 
+/* txn/limit_tx.c: may the history keep what the transaction overwrites?  HISTORY_FULL.
+ * Caller holds no lock: a checkpoint may be dropped. */
+int mne_tx_admit(MneTx *tx) MNE_CHECKED;
+
 /* txn/fold.c: the staged map becomes one commit of tx->of. */
 int mne_tx_fold(MneTx *tx, const MneReads *reads, GArray *changes) MNE_CHECKED;
 
