@@ -5,14 +5,13 @@
  * Three ways, and each ends with a copy that equals the checkpoint:
  *
  *	whole		rsync -aHX --delete C/ DEST
- *	since X		rsync -aHXI --force --from0 --files-from=X..C
- *			--delete-missing-args C/ DEST
+ *	since X		rsync -aHXI --force --from0 --files-from=X..C.listed
+ *			--delete-missing-args C/ DEST; then, of tables that list
+ *			fragments, which of those there are; and tables that were split
+ *			or merged, in which records moved that have not changed, whole
  *	-j N		the paths dealt to lists, N rsyncs at once with --files-from; when
  *			all of it is copied, the whole way once more, which finds little to
  *			do but deletions and the times of directories
- *
- * All paths of one record go to one list: what depends on each other (a file that became a
- * directory) is done by one rsync, in order.
  */
 #define G_LOG_DOMAIN "mne-cli"
 
@@ -21,17 +20,17 @@
 #include "cli/bar.h"
 #include "cli/ckpt.h"
 #include "cli/cli.h"
+#include "cli/deal.h"
 #include "cli/hold.h"
 #include "cli/jobs.h"
+#include "cli/listing.h"
 #include "cli/place.h"
 #include "cli/say.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define LISTS_A_JOB 8u /* so that one slow list does not leave the others idle */
@@ -43,22 +42,10 @@ typedef struct {
 	char *from; /* owned; with a slash at the end */
 	const char *dest, *since;
 	unsigned jobs;
-	char *scratch; /* owned: directory of the lists */
-	GPtrArray *lists; /* of GByteArray: paths, each with a NUL */
 } Copy;
 
 static void copy_clear(Copy *copy)
 {
-	for (unsigned i = 0; copy->scratch && copy->lists && i < copy->lists->len;
-	     i++) {
-		g_autofree char *path = g_strdup_printf("%s/%u", copy->scratch, i);
-
-		(void)unlink(path);
-	}
-	if (copy->scratch)
-		(void)rmdir(copy->scratch);
-	g_clear_pointer(&copy->lists, g_ptr_array_unref);
-	g_free(copy->scratch);
 	g_free(copy->root);
 	g_free(copy->name);
 	g_free(copy->from);
@@ -148,81 +135,6 @@ static MneExit copy_whole(const Copy *copy)
 	return run_one(copy, more);
 }
 
-/* Where the first two parts of a path end. */
-static size_t record_len(const char *path)
-{
-	const char *slash = strchr(path, '/');
-	const char *second = slash ? strchr(slash + 1, '/') : NULL;
-
-	return second ? (size_t)(second - path) : strlen(path);
-}
-
-static void deal(Copy *copy, const char *path)
-{
-	size_t len = record_len(path);
-	unsigned hash = 5381;
-
-	for (size_t i = 0; i < len; i++)
-		hash = hash * 33 + (unsigned char)path[i];
-	g_byte_array_append(copy->lists->pdata[hash % copy->lists->len],
-			    (const guint8 *)path, (guint)strlen(path) + 1);
-}
-
-static void free_list(void *list)
-{
-	g_byte_array_unref(list);
-}
-
-static bool make_lists(Copy *copy)
-{
-	copy->scratch = g_dir_make_tmp("mnefs-rsync-XXXXXX", NULL);
-	copy->lists = g_ptr_array_new_with_free_func(free_list);
-	for (unsigned i = 0; i < copy->jobs * LISTS_A_JOB; i++)
-		g_ptr_array_add(copy->lists, g_byte_array_new());
-	if (!copy->scratch)
-		mne_say_error("cannot make a directory for lists: %s",
-			      g_strerror(errno));
-	return copy->scratch != NULL;
-}
-
-static MneExit deal_table(Copy *copy, const char *table)
-{
-	g_autofree char *path = g_build_filename(copy->from, table, NULL);
-	DIR *dir = opendir(path);
-	struct dirent *entry;
-	int err;
-
-	if (!dir && errno == ENOTDIR)
-		return MNE_EXIT_OK;
-	if (!dir)
-		return mne_ckpt_say_failed(copy->root, "read", copy->name, errno);
-	while ((errno = 0, entry = readdir(dir))) {
-		g_autofree char *record = g_build_filename(table, entry->d_name, NULL);
-
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			deal(copy, record);
-	}
-	err = errno;
-	closedir(dir);
-	return err ? mne_ckpt_say_failed(copy->root, "read", copy->name, err)
-		   : MNE_EXIT_OK;
-}
-
-static MneExit deal_all(Copy *copy)
-{
-	MneExit status = MNE_EXIT_OK;
-	DIR *dir = opendir(copy->from);
-	struct dirent *entry;
-
-	if (!dir)
-		return mne_ckpt_say_failed(copy->root, "read", copy->name, errno);
-	while (status == MNE_EXIT_OK && (entry = readdir(dir)))
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			status = deal_table(copy, entry->d_name);
-	closedir(dir);
-	return status;
-}
-
 static MneExit no_list(const Copy *copy, int err)
 {
 	if (err == ENOENT) {
@@ -239,50 +151,49 @@ static MneExit no_list(const Copy *copy, int err)
 
 static char *changed_path(const Copy *copy)
 {
-	g_autofree char *span = g_strdup_printf("%s..%s", copy->since, copy->name);
+	g_autofree char *span = g_strdup_printf("%s..%s.listed", copy->since,
+						copy->name);
 
 	return g_build_filename(copy->root, ".mnefs", "changed", span, NULL);
 }
 
-static MneExit deal_changed(Copy *copy)
+static MneExit deal_changed(const Copy *copy, MneDeal *deal)
 {
 	g_autofree char *path = changed_path(copy);
-	FILE *file = fopen(path, "re");
-	char *line = NULL;
-	size_t size = 0;
-	int err;
+	g_autofree char *list = NULL;
+	g_autoptr(GError) error = NULL;
+	gsize len = 0;
 
-	if (!file)
+	if (access(path, R_OK) < 0)
 		return no_list(copy, errno);
-	while ((errno = 0, getdelim(&line, &size, '\0', file)) > 0)
-		deal(copy, line);
-	err = ferror(file) ? errno : 0;
-	free(line); /* getdelim() allocated it */
-	fclose(file);
-	return err ? no_list(copy, err) : MNE_EXIT_OK;
+	if (!g_file_get_contents(path, &list, &len, &error)) {
+		mne_say_error("%s", error->message);
+		mne_place_explain(copy->root);
+		return MNE_EXIT_FAILED;
+	}
+	for (const char *at = list; at < list + len; at += strlen(at) + 1)
+		mne_deal_link(deal, copy->from, at);
+	for (const char *at = list; at < list + len; at += strlen(at) + 1)
+		mne_deal_path(deal, at);
+	return MNE_EXIT_OK;
 }
 
-/* One rsync for each list that is not empty. */
-static MneExit run_lists(Copy *copy, const char *const *more)
+/* One rsync for each list. */
+static MneExit run_lists(const Copy *copy, MneDeal *deal, const char *const *more)
 {
 	g_autoptr(GPtrArray) all =
 		g_ptr_array_new_with_free_func(mne_jobs_free_command);
+	const GPtrArray *files = mne_deal_files(deal);
 	MneBar bar;
 	int status;
 
-	for (unsigned i = 0; i < copy->lists->len; i++) {
-		const GByteArray *list = copy->lists->pdata[i];
-		g_autofree char *path = g_strdup_printf("%s/%u", copy->scratch, i);
-		g_autofree char *option = g_strdup_printf("--files-from=%s", path);
+	if (!files)
+		return MNE_EXIT_FAILED;
+	for (guint i = 0; i < files->len; i++) {
+		const char *file = files->pdata[i];
+		g_autofree char *option = g_strdup_printf("--files-from=%s", file);
 		g_autoptr(GPtrArray) words = g_ptr_array_new();
 
-		if (list->len == 0)
-			continue;
-		if (!g_file_set_contents(path, (const char *)list->data,
-					 (gssize)list->len, NULL)) {
-			mne_say_error("cannot write %s", path);
-			return MNE_EXIT_FAILED;
-		}
 		g_ptr_array_add(words, (gpointer) "--from0");
 		g_ptr_array_add(words, option);
 		for (const char *const *each = more; *each; each++)
@@ -310,26 +221,39 @@ static MneExit make_dest(const Copy *copy)
 	return status < 0 ? MNE_EXIT_FAILED : exit_of(status);
 }
 
-static MneExit copy_whole_by_lists(Copy *copy)
+static MneExit deal_all(const Copy *copy, MneDeal *deal)
+{
+	g_autoptr(GPtrArray) tables = NULL;
+	int err = mne_listing_names(copy->from, &tables);
+
+	for (guint i = 0; err == 0 && i < tables->len; i++)
+		err = mne_deal_table(deal, copy->from, tables->pdata[i]);
+	return err < 0 ? mne_ckpt_say_failed(copy->root, "read", copy->name, -err)
+		       : MNE_EXIT_OK;
+}
+
+static MneExit copy_whole_by_lists(const Copy *copy)
 {
 	static const char *const more[] = { "-r", "--force", NULL };
+	g_autoptr(MneDeal) deal = mne_deal_new(copy->jobs * LISTS_A_JOB);
 	MneExit status;
 
-	if (!make_lists(copy))
+	if (!deal)
 		return MNE_EXIT_FAILED;
 	status = make_dest(copy);
 	if (status == MNE_EXIT_OK)
-		status = deal_all(copy);
+		status = deal_all(copy, deal);
 	if (status == MNE_EXIT_OK)
-		status = run_lists(copy, more);
+		status = run_lists(copy, deal, more);
 	return status == MNE_EXIT_OK ? copy_whole(copy) : status;
 }
 
-static MneExit copy_changed(Copy *copy)
+static MneExit copy_changed(const Copy *copy)
 {
 	/* What is listed has changed, whatever its size and its time. */
 	static const char *const more[] = { "--ignore-times", "--force",
 					    "--delete-missing-args", NULL };
+	g_autoptr(MneDeal) deal = NULL;
 	MneExit status;
 
 	if (copy->jobs == 1) {
@@ -342,10 +266,112 @@ static MneExit copy_changed(Copy *copy)
 			return no_list(copy, errno);
 		return run_one(copy, words);
 	}
-	if (!make_lists(copy))
+	deal = mne_deal_new(copy->jobs * LISTS_A_JOB);
+	if (!deal)
 		return MNE_EXIT_FAILED;
-	status = deal_changed(copy);
-	return status == MNE_EXIT_OK ? run_lists(copy, more) : status;
+	status = deal_changed(copy, deal);
+	return status == MNE_EXIT_OK ? run_lists(copy, deal, more) : status;
+}
+
+/* --- tables that list fragments ------------------------------------------------- */
+
+/* What a list of changes does not say of a table. */
+typedef enum {
+	LIST_SAYS_ALL,
+	FRAGMENTS_CAME_AND_WENT, /* directories that were empty, or are; times of all */
+	RECORDS_MOVED, /* to other directories, without having changed */
+} Silent;
+
+/* The seq of a bookmark; 0: there is none. */
+static uint64_t bookmark_seq(const Copy *copy)
+{
+	g_autofree char *path = g_build_filename(copy->root, ".mnefs/bookmarks", NULL);
+	g_autofree char *prefix = g_strconcat(copy->since, "\t", NULL);
+	g_autofree char *text = NULL;
+	g_auto(GStrv) lines = NULL;
+
+	if (!g_file_get_contents(path, &text, NULL, NULL))
+		return 0;
+	lines = g_strsplit(text, "\n", -1);
+	for (char **line = lines; *line; line++)
+		if (g_str_has_prefix(*line, prefix))
+			return g_ascii_strtoull(*line + strlen(prefix), NULL, 10);
+	return 0;
+}
+
+/* `then` is that of the older checkpoint; NULL: it had not the table. */
+static Silent silent_since(const MneListingFact *then, const MneListingFact *now)
+{
+	if (!now->fragments && !(then && then->fragments))
+		return LIST_SAYS_ALL;
+	return then && then->since == now->since ? FRAGMENTS_CAME_AND_WENT
+						 : RECORDS_MOVED;
+}
+
+/* What a bookmark's table listed is known only if nothing has changed. */
+static Silent silent_since_bookmark(uint64_t seq, const MneListingFact *now)
+{
+	if (now->since > seq)
+		return RECORDS_MOVED;
+	return now->fragments ? FRAGMENTS_CAME_AND_WENT : LIST_SAYS_ALL;
+}
+
+static int ask_silent(const Copy *copy, const char *table, Silent *out)
+{
+	g_autofree char *path = g_build_filename(copy->from, table, NULL);
+	g_autofree char *old = g_build_filename(copy->root, ".checkpoints", copy->since,
+						NULL);
+	g_autofree char *before = g_build_filename(old, table, NULL);
+	MneListingFact then, now;
+	int err = mne_listing_read(path, &now);
+
+	if (err < 0)
+		return err;
+	if (access(old, F_OK) < 0) {
+		*out = silent_since_bookmark(bookmark_seq(copy), &now);
+		return 0;
+	}
+	err = mne_listing_read(before, &then);
+	if (err < 0 && err != -ENOENT)
+		return err;
+	*out = silent_since(err < 0 ? NULL : &then, &now);
+	return 0;
+}
+
+/* The directories in list, each with a slash at its end: what is in them, and no more. */
+static MneExit copy_dirs(const Copy *copy, MneDeal *deal, const char *recurse)
+{
+	const char *const more[] = { "--delete", "--force", recurse, NULL };
+
+	return run_lists(copy, deal, more);
+}
+
+static MneExit follow_tables(const Copy *copy)
+{
+	g_autoptr(MneDeal) dirs = mne_deal_new(1), trees = mne_deal_new(1);
+	g_autoptr(GPtrArray) tables = NULL;
+	MneExit status = MNE_EXIT_OK;
+	int err = dirs && trees ? mne_listing_names(copy->from, &tables) : -EIO;
+
+	for (guint i = 0; err == 0 && i < tables->len; i++) {
+		g_autofree char *path = g_strconcat(tables->pdata[i], "/", NULL);
+		Silent silent = LIST_SAYS_ALL;
+
+		err = ask_silent(copy, tables->pdata[i], &silent);
+		if (err == 0 && silent != LIST_SAYS_ALL)
+			mne_deal_path(silent == RECORDS_MOVED ? trees : dirs, path);
+	}
+	if (err < 0)
+		return mne_ckpt_say_failed(copy->root, "read", copy->name, -err);
+	status = copy_dirs(copy, trees, "-r");
+	return status == MNE_EXIT_OK ? copy_dirs(copy, dirs, NULL) : status;
+}
+
+static MneExit copy_since(const Copy *copy)
+{
+	MneExit status = copy_changed(copy);
+
+	return status == MNE_EXIT_OK ? follow_tables(copy) : status;
 }
 
 /* A line of --itemize-changes: eleven letters, or "*deleting", and a name. */
@@ -403,7 +429,7 @@ MneExit mne_cmd_rsync(MneCli *cli)
 	}
 	copy.from = g_strdup_printf("%s/.checkpoints/%s/", copy.root, copy.name);
 	if (copy.since)
-		status = copy_changed(&copy);
+		status = copy_since(&copy);
 	else if (copy.jobs > 1)
 		status = copy_whole_by_lists(&copy);
 	else

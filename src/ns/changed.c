@@ -10,6 +10,7 @@
 
 #include "ckpt/differ.h"
 #include "ckpt/set.h"
+#include "ns/listed.h"
 #include "util/text.h"
 
 void mne_changed_clear(MneChanged *changed)
@@ -68,6 +69,7 @@ int mne_changed_find(MneNs *ns, const char *name, MneChanged *out)
 {
 	static const char *const forms[] = { [MNE_CHANGED_PATHS] = "",
 					     [MNE_CHANGED_JSON] = ".json",
+					     [MNE_CHANGED_LISTED] = ".listed",
 					     [MNE_CHANGED_TREE] = ".d" };
 	size_t len = strlen(name);
 	int err = -ENOENT;
@@ -79,7 +81,7 @@ int mne_changed_find(MneNs *ns, const char *name, MneChanged *out)
 			continue;
 		err = read_moments(ns, name, len - strlen(forms[i]), &found);
 		if (err == 0) {
-			found.live = mne_store_live(ns->store);
+			found.ns = ns;
 			*out = found;
 			found = (MneChanged){ 0 };
 			return 0;
@@ -96,6 +98,13 @@ int mne_changed_require_tree(MneNs *ns, const MneChanged *changed)
 		return 0;
 	return mne_throw(NO_CKPT, "the records that changed can be seen at a "
 				  "checkpoint, not at a bookmark or live");
+}
+
+int mne_changed_require_walk(const MneChanged *changed)
+{
+	if (!changed->to || changed->to->set == mne_store_ckpts(changed->ns->store))
+		return 0;
+	return mne_throw(NO_CKPT, "of a bookmark it is not known where records stood");
 }
 
 /* --- lines ------------------------------------------------------------------ */
@@ -140,7 +149,7 @@ static void add_state(GString *to, const char *prefix, const MneNode *node)
 
 static MneView *view_of(const MneChanged *changed, const MneCkpt *ckpt)
 {
-	return ckpt ? (MneView *)&ckpt->view : changed->live;
+	return ckpt ? (MneView *)&ckpt->view : mne_store_live(changed->ns->store);
 }
 
 /* Bookmarks know only names. */
@@ -192,28 +201,39 @@ static int add_line(GString *to, const MneChanged *changed, const MneChange *cha
 	return 0;
 }
 
-static void add_path(GString *to, const MneChange *change)
+static int add_path(GString *to, MneListed *listed, const MneChange *change)
 {
-	if (change->listed)
-		g_string_append_len(to, change->path, (gssize)strlen(change->path) + 1);
+	if (!change->listed)
+		return 0;
+	if (listed)
+		MNE_TRY(mne_listed_path(listed, change->path, to));
+	else
+		g_string_append(to, change->path);
+	g_string_append_c(to, 0);
+	return 0;
 }
 
 int mne_changed_print(const MneChanged *changed, GString *to)
 {
 	const MneChangesSpec spec = { .from = changed->from,
 				      .to = changed->to,
-				      .live = changed->live,
+				      .live = mne_store_live(changed->ns->store),
 				      .origins = changed->form == MNE_CHANGED_JSON };
 	g_autoptr(MneChanges) changes = NULL;
+	g_autoptr(MneListed) listed = NULL;
 	MneChange change;
 	int got;
 
+	if (changed->form == MNE_CHANGED_LISTED) {
+		MNE_TRY(mne_changed_require_walk(changed));
+		listed = mne_listed_new(changed->ns, changed->to);
+	}
 	MNE_TRY(mne_changes_open(&spec, &changes));
 	while ((got = mne_changes_next(changes, &change)) > 0) {
 		if (changed->form == MNE_CHANGED_JSON)
 			MNE_TRY(add_line(to, changed, &change));
 		else
-			add_path(to, &change);
+			MNE_TRY(add_path(to, listed, &change));
 	}
 	return got;
 }

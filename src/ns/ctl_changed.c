@@ -18,7 +18,9 @@ static bool exists(MneNs *ns, const char *const *args)
 	g_auto(MneChanged) changed = { 0 };
 
 	return mne_changed_find(ns, args[0], &changed) == 0 &&
-	       changed.form != MNE_CHANGED_TREE;
+	       changed.form != MNE_CHANGED_TREE &&
+	       (changed.form != MNE_CHANGED_LISTED ||
+		mne_changed_require_walk(&changed) == 0);
 }
 
 static void list(MneNs *ns, const char *const *args, GPtrArray *names)

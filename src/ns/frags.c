@@ -177,6 +177,49 @@ bool mne_frags_are_listed(MneNs *ns, const MneIdentity *dir)
 	       mne_frag_map_lists_fragments(map);
 }
 
+static int table_seq(MneNs *ns, const MneIdentity *dir, const MneNode *node,
+		     uint64_t *out_seq)
+{
+	MneView *view = dir->ckpt ? &dir->ckpt->view : mne_store_live(ns->store);
+	g_autoptr(GBytes) value = NULL;
+	MneKey key;
+
+	mne_key_table(&key, node->name);
+	MNE_TRY(mne_view_get(view, mne_key_slice(&key), &value));
+	*out_seq = mne_value_seq(mne_slice_of(value));
+	return 0;
+}
+
+int mne_frags_listing(MneNs *ns, const MneIdentity *dir, bool *out_fragments,
+		      uint64_t *out_since)
+{
+	g_autoptr(MneFragMap) map = NULL;
+	g_auto(MneNode) node = { 0 };
+
+	if (dir->table == MNE_ROOT_TABLE || !dir->is_dir)
+		return -ENODATA;
+	MNE_TRY(dir_node(ns, dir, &node));
+	if (node.parent != MNE_ROOT_DIR)
+		return -ENODATA;
+	MNE_TRY(table_seq(ns, dir, &node, out_since));
+	MNE_TRY(map_of(ns, dir, &map));
+	*out_since = MAX(*out_since, map->seq);
+	*out_fragments = mne_frags_are_listed(ns, dir);
+	return 0;
+}
+
+int mne_frags_shown_in(MneNs *ns, const MneIdentity *dir, MneSlice name,
+		       char out_name[5])
+{
+	g_autoptr(MneFragMap) map = NULL;
+	uint32_t frag, new;
+
+	MNE_TRY(map_of(ns, dir, &map));
+	MNE_TRY(mne_frag_map_place(map, name, &frag, &new));
+	g_snprintf(out_name, 5, "%04u", MIN(frag, 9999));
+	return 0;
+}
+
 static uint64_t hidden_id(const MneIdentity *self)
 {
 	uint64_t id = self->rec << 15 | self->frag;

@@ -45,6 +45,15 @@ bool mne_ns_share_is_due(MneNs *ns, const MneInode *dir);
 /* Does the directory, live or past, show fragments in place of its records? */
 bool mne_frags_are_listed(MneNs *ns, const MneIdentity *dir);
 
+/* Of the root directory of a table, live or past: does it list fragments; and the commit
+ * since which that, and where its records are, has not changed but by what was made and
+ * removed.  -ENODATA of other directories. */
+int mne_frags_listing(MneNs *ns, const MneIdentity *dir, bool *out_fragments,
+		      uint64_t *out_since) MNE_CHECKED;
+/* The name of the fragment directory in which dir, which lists them, shows name. */
+int mne_frags_shown_in(MneNs *ns, const MneIdentity *dir, MneSlice name,
+		       char out_name[5]) MNE_CHECKED;
+
 /* `.frag` of a table; nothing (0 with inode NULL) of other directories. */
 int mne_frags_dir_find(MneNs *ns, const MneIdentity *of, MneSlice name, MneFound *out)
 	MNE_CHECKED;

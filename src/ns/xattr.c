@@ -76,6 +76,21 @@ static int get_frag(MneNs *ns, MneInode *inode, GBytes **out_value)
 	return 0;
 }
 
+/* Whether a table lists fragments or records, and since which commit. */
+static int get_listing(MneNs *ns, const MneInode *inode, GBytes **out_value)
+{
+	MneIdentity self = mne_inode_identity(inode);
+	bool fragments;
+	uint64_t since;
+	char *text;
+
+	MNE_TRY(mne_frags_listing(ns, &self, &fragments, &since));
+	text = g_strdup_printf("%s %" G_GUINT64_FORMAT,
+			       fragments ? "fragments" : "records", since);
+	*out_value = g_bytes_new_take(text, strlen(text));
+	return 0;
+}
+
 static int get_fact(MneNs *ns, MneInode *inode, MneSlice name, GBytes **out_value)
 {
 	static const char *const facts[] = { "mnefs.seq", "mnefs.version",
@@ -86,6 +101,8 @@ static int get_fact(MneNs *ns, MneInode *inode, MneSlice name, GBytes **out_valu
 
 	if (mne_slice_equal(name, mne_slice_str("mnefs.frag")))
 		return get_frag(ns, inode, out_value);
+	if (mne_slice_equal(name, mne_slice_str("mnefs.listing")))
+		return get_listing(ns, inode, out_value);
 	MNE_TRY(mne_ns_node(ns, inode, &finding, &node));
 	values[0] = node.seq;
 	values[1] = node.version;
