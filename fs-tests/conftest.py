@@ -60,6 +60,16 @@ def pytest_addoption(parser):
         "--crash-rounds", type=int, default=10, help="how often writers are killed"
     )
     group.addoption(
+        "--bank-seconds", type=float, default=12, help="how long money is moved"
+    )
+    group.addoption(
+        "--tx-faults",
+        type=int,
+        default=5,
+        metavar="N",
+        help="try every N-th place where a transaction can fail (1: all)",
+    )
+    group.addoption(
         "--power-cuts", type=int, default=60, help="how often the power goes"
     )
     group.addoption(

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from fail_sweep import STEPS, base, compare, run_steps, write  # noqa: F401
+from fail_sweep import base, write  # noqa: F401
 
 import harness
 from harness import MountFailed, fails
@@ -31,17 +31,15 @@ def shim():
 class Faults:
     """Runs over a copy of a store, each with a fault at another call."""
 
-    def __init__(self, shim, store, image, mount, tmp_path):
+    def __init__(self, shim, sweep, tmp_path):
         self.shim = shim
-        self.store = store
-        self.image = image
-        self.mount = mount
+        self.sweep = sweep
         self.counter = tmp_path / "calls"
 
     def environment(self, what, nth):
         return {
             "LD_PRELOAD": str(self.shim),
-            "FAULT_STORE": str(self.store),
+            "FAULT_STORE": str(self.sweep.store),
             "FAULT_WHAT": what,
             "FAULT_NTH": str(nth),
             "FAULT_COUNT": str(self.counter),
@@ -52,10 +50,9 @@ class Faults:
 
     def up(self, what, nth):
         """A mount of the image, where the nth call is to fail."""
-        shutil.rmtree(self.store, ignore_errors=True)
-        shutil.copytree(self.image, self.store)
+        self.sweep.restore()
         self.counter.unlink(missing_ok=True)
-        m = self.mount(env=self.environment(what, nth))
+        m = self.sweep.mount(env=self.environment(what, nth))
         m.expect_log(".")
         return m
 
@@ -64,53 +61,53 @@ class Faults:
 
     def total(self, what):
         with self.up(what, 0) as m:
-            assert run_steps(m)[0] == len(STEPS)
+            assert self.sweep.run(m)[0] == len(self.sweep.steps)
         return self.calls()
+
+    def go_through(self, what, nth):
+        """(steps done, of these durable) up to the fault."""
+        kills = what in ("kill", "torn")
+        try:
+            m = self.up(what, nth)
+        except MountFailed as failed:
+            assert failed.returncode is not None, "hangs at mount"
+            expected = (-9,) if kills else range(1, 10)
+            assert failed.returncode in expected, failed
+            return 0, 0
+        try:
+            done, lasting = self.sweep.run(m)
+        except BaseException:
+            m.dispose()
+            raise
+        if kills and done < len(self.sweep.steps):
+            assert m.wait_killed() == -9
+            return done, lasting
+        assert kills or m.is_alive(), "the daemon died"
+        m.unmount(check=False)
+        assert m.process.returncode in ((0, -9) if kills else (0, 1)), m.process.returncode
+        return done, lasting
+
+    def try_call(self, what, nth, check):
+        try:
+            done, lasting = self.go_through(what, nth)
+            self.sweep.compare(done, lasting, what in ("kill", "torn"))
+            check()
+        except (AssertionError, MountFailed, OSError) as error:
+            raise AssertionError(f"{what} at call {nth}: {error}") from error
 
 
 @pytest.fixture
-def faults(shim, store, base, mount, tmp_path):  # noqa: F811
-    return Faults(shim, store, base[0], mount, tmp_path)
-
-
-def go_through(faults, what, nth):
-    """(steps done, of these durable) up to the fault."""
-    kills = what in ("kill", "torn")
-    try:
-        m = faults.up(what, nth)
-    except MountFailed as failed:
-        assert failed.returncode is not None, "hangs at mount"
-        expected = (-9,) if kills else range(1, 10)
-        assert failed.returncode in expected, failed
-        return 0, 0
-    try:
-        done, lasting = run_steps(m)
-    except BaseException:
-        m.dispose()
-        raise
-    if kills and done < len(STEPS):
-        assert m.wait_killed() == -9
-        return done, lasting
-    assert kills or m.is_alive(), "the daemon died"
-    m.unmount(check=False)
-    assert m.process.returncode in ((0, -9) if kills else (0, 1)), m.process.returncode
-    return done, lasting
+def faults(shim, base, tmp_path):  # noqa: F811
+    return Faults(shim, base, tmp_path)
 
 
 @pytest.mark.timeout(3000)
 @pytest.mark.parametrize("what", ["space", "full", "kill", "torn"])
-def test_after_any_call_that_failed_the_store_is_as_after_some_step(
-    what, faults, base, mount, check  # noqa: F811
-):
+def test_after_any_call_that_failed_the_store_is_as_after_some_step(what, faults, check):
     total = faults.total(what)
     assert total > 30, "the shim sees nothing"
     for nth in range(1, total + 1):
-        try:
-            done, lasting = go_through(faults, what, nth)
-            compare(mount, base[1], done, lasting, what in ("kill", "torn"))
-            check()
-        except (AssertionError, MountFailed, OSError) as error:
-            raise AssertionError(f"{what} at call {nth} of {total}: {error}") from error
+        faults.try_call(what, nth, check)
 
 
 # --- fsync -----------------------------------------------------------------------------
@@ -123,7 +120,7 @@ def says_so(m):
 
 @pytest.mark.timeout(3000)
 def test_after_a_failed_sync_the_store_is_read_only_and_says_so(
-    faults, base, mount, check  # noqa: F811
+    faults, base, check  # noqa: F811
 ):
     """D2: what was acknowledged is there after another mount; nothing is pretended."""
     total = faults.total("sync")
@@ -134,8 +131,8 @@ def test_after_a_failed_sync_the_store_is_read_only_and_says_so(
             assert failed.returncode in range(1, 10), failed
             continue
         try:
-            done, lasting = run_steps(m)
-            if done < len(STEPS):
+            done, lasting = base.run(m)
+            if done < len(base.steps):
                 assert harness.eventually(lambda: says_so(m), 5)
                 for _ in range(2):
                     with fails(errno.EROFS):
@@ -148,7 +145,7 @@ def test_after_a_failed_sync_the_store_is_read_only_and_says_so(
             raise
         m.unmount(check=False)
         try:
-            compare(mount, base[1], done, lasting, False)
+            base.compare(done, lasting, False)
             check()
         except (AssertionError, MountFailed) as error:
             raise AssertionError(f"sync {nth} of {total}: {error}") from error
@@ -159,9 +156,8 @@ def test_a_failed_background_sync_is_known_without_asking(faults):
     with faults.up("sync", 0) as m:
         pass
     nth = faults.calls()
-    shutil.rmtree(faults.store)
-    shutil.copytree(faults.image, faults.store)
-    m = faults.mount("sync=1", env=faults.environment("sync", nth))
+    faults.sweep.restore()
+    m = faults.sweep.mount("sync=1", env=faults.environment("sync", nth))
     m.expect_log(".")
     deadline = time.monotonic() + 60
     for n in range(10**6):

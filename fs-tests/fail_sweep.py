@@ -70,37 +70,12 @@ STEPS = [
 ]
 
 
-def state_of(m):
-    def attributes(path):
-        try:
-            return os.getxattr(path, "user.a")
-        except OSError:
-            return None
-
-    return (
-        tree(m.path),
-        attributes(m.table / "link"),
-        {name: tree(m.checkpoints / name) for name in sorted(os.listdir(m.checkpoints))},
-    )
-
-
-@pytest.fixture
-def base(mount, store, tmp_path):
-    """A store with something in it, and the states after every step."""
-    with mount() as m:
-        m.table.mkdir()
-        write(m.table / "old", b"old")
-        write(m.table / "old big", BIG)
-        write(m.table / "log", b"log ")
-        m.checkpoint("first")
-    base = tmp_path / "base"
-    shutil.copytree(store, base)
-    with mount() as m:
-        states = [state_of(m)]
-        for _, _, step in STEPS:
-            step(m)
-            states.append(state_of(m))
-    return base, states
+def prepare(m):
+    m.table.mkdir()
+    write(m.table / "old", b"old")
+    write(m.table / "old big", BIG)
+    write(m.table / "log", b"log ")
+    m.checkpoint("first")
 
 
 def wait_for_closes(m):
@@ -114,61 +89,123 @@ def wait_for_closes(m):
         time.sleep(0.001)
 
 
-def run_steps(m):
-    """How many steps went well, and how many of them last."""
-    done = lasting = 0
-    for is_durable, _, step in STEPS:
+class Sweep:
+    """A store with something in it, steps, and what there is after each of them."""
+
+    def __init__(self, mount, store, tmp_path, steps, prepare_):
+        self.mount = mount
+        self.store = store
+        self.steps = steps
+        self.image = tmp_path / "base"
+        with mount() as m:
+            prepare_(m)
+        shutil.copytree(store, self.image)
+        with mount() as m:
+            self.states = [self.state_of(m)]
+            for _, _, step in steps:
+                step(m)
+                self.states.append(self.state_of(m))
+
+    def state_of(self, m):
+        def attributes(path):
+            try:
+                return os.getxattr(path, "user.a")
+            except OSError:
+                return None
+
+        return (
+            tree(m.path),
+            attributes(m.table / "link"),
+            {name: tree(m.checkpoints / name) for name in sorted(os.listdir(m.checkpoints))},
+        )
+
+    def restore(self):
+        shutil.rmtree(self.store, ignore_errors=True)
+        shutil.copytree(self.image, self.store)
+
+    def run(self, m):
+        """How many steps went well, and how many of them last."""
+        done = lasting = 0
+        for is_durable, _, step in self.steps:
+            try:
+                step(m)
+                wait_for_closes(m)
+            except OSError:
+                break
+            done += 1
+            if is_durable:
+                lasting = done
+        return done, lasting
+
+    def found(self):
+        with self.mount(create=False) as m:
+            return self.state_of(m)
+
+    def compare(self, done, lasting, kills):
+        found = self.found()
+        last = min(done + 1, len(self.states) - 1)
+        allowed = self.states[lasting : last + 1]
+        # A write that failed and was told of may have come half way, as everywhere.
+        half = self.steps[done][1] if done < len(self.steps) else None
+        if half and not kills:
+            allowed = [without(state, f"t/{half}") for state in allowed]
+            found = without(found, f"t/{half}")
+        assert found in allowed, (
+            f"in none of the states after steps {lasting} to {last};"
+            f" it is that after {[n for n, s in enumerate(self.states) if s == found]}:"
+            f" {summary(found)}"
+        )
+
+    def go_through(self, fault, kills):
+        """(steps done, of these durable, was there still such a call?)"""
         try:
-            step(m)
-            wait_for_closes(m)
-        except OSError:
-            break
-        done += 1
-        if is_durable:
-            lasting = done
-    return done, lasting
+            m = self.mount(env={"MNE_DEBUG": fault, "G_MESSAGES_DEBUG": None})
+        except MountFailed as failed:
+            assert failed.returncode is not None, f"{fault}: hangs at mount"
+            if kills:
+                assert failed.returncode == -9, f"{fault}: {failed}"
+            else:
+                assert 0 < failed.returncode < 10, f"{fault}: {failed}"
+            return 0, 0, True
+        m.expect_log(".")
+        done, lasting = self.run(m)
+        if kills and done < len(self.steps):
+            assert m.wait_killed() == -9, fault
+            return done, lasting, True
+        # in the background it may be killed just after the last step
+        assert kills or m.is_alive(), f"{fault}: the daemon died"
+        m.unmount(check=False)
+        code = m.process.returncode
+        assert code in ((0, -9) if kills else (0, 1)), f"{fault}: {code}"
+        return done, lasting, code == -9 if kills else m.was_injected()
+
+    def try_fault(self, kind, nth):
+        """False: there was no such call any more."""
+        fault = f"{kind}={nth}"
+        self.restore()
+        done, lasting, fired = self.go_through(fault, "kill" in kind)
+        try:
+            self.compare(done, lasting, "kill" in kind)
+        except (AssertionError, MountFailed) as error:
+            raise AssertionError(f"{fault}, {done} steps done: {error}") from error
+        assert fired or done == len(self.steps)
+        return fired
+
+
+@pytest.fixture
+def base(mount, store, tmp_path):
+    return Sweep(mount, store, tmp_path, STEPS, prepare)
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "fault", ["kv-fail", "blob-fail", "kv-kill", "kv-kill-after", "blob-kill"]
 )
-def test_after_any_fault_the_store_is_as_after_some_step(fault, base, mount, store, check):
-    image, states = base
-    kills = "kill" in fault
+def test_after_any_fault_the_store_is_as_after_some_step(fault, base, check):
     for nth in range(1, MOST):
-        shutil.rmtree(store)
-        shutil.copytree(image, store)
-        done = lasting = 0
-        fired = True
-        env = {"MNE_DEBUG": f"{fault}={nth}", "G_MESSAGES_DEBUG": None}
-        try:
-            m = mount(env=env)
-        except MountFailed as failed:
-            assert failed.returncode is not None, f"{fault}={nth}: hangs at mount"
-            if kills:
-                assert failed.returncode == -9, f"{fault}={nth}: {failed}"
-            else:
-                assert 0 < failed.returncode < 10, f"{fault}={nth}: {failed}"
-        else:
-            m.expect_log(".")
-            done, lasting = run_steps(m)
-            if kills and done < len(STEPS):
-                assert m.wait_killed() == -9, f"{fault}={nth}"
-            else:
-                # in the background it may be killed just after the last step
-                assert kills or m.is_alive(), f"{fault}={nth}: the daemon died"
-                m.unmount(check=False)
-                code = m.process.returncode
-                assert code in ((0, -9) if kills else (0, 1)), f"{fault}={nth}: {code}"
-                fired = code == -9 if kills else m.was_injected()
-        try:
-            compare(mount, states, done, lasting, kills)
-            check()
-        except (AssertionError, MountFailed) as error:
-            raise AssertionError(f"{fault}={nth}, {done} steps done: {error}") from error
+        fired = base.try_fault(fault, nth)
+        check()
         if not fired:
-            assert done == len(STEPS)
             break
     else:
         pytest.fail("the faults never end")
@@ -177,23 +214,6 @@ def test_after_any_fault_the_store_is_as_after_some_step(fault, base, mount, sto
 
 def without(state, path):
     return ({k: v for k, v in state[0].items() if k != path}, *state[1:])
-
-
-def compare(mount, states, done, lasting, kills):
-    with mount(create=False) as m:
-        found = state_of(m)
-    last = min(done + 1, len(states) - 1)
-    allowed = states[lasting : last + 1]
-    # A write that failed and was told of may have come half way, as everywhere.
-    half = STEPS[done][1] if done < len(STEPS) else None
-    if half and not kills:
-        allowed = [without(state, f"t/{half}") for state in allowed]
-        found = without(found, f"t/{half}")
-    assert found in allowed, (
-        f"in none of the states after steps {lasting} to {last};"
-        f" it is that after {[n for n, s in enumerate(states) if s == found]}:"
-        f" {summary(found)}"
-    )
 
 
 def summary(state):

@@ -543,12 +543,14 @@ int mne_tx_fold(MneTx *tx, const MneReads *reads, GArray *changes)
 	g_auto(Fold) fold;
 
 	fold_init(&fold, tx, changes);
+	if (tx->writes == 0)
+		return 0; /* what it read was so, all of it, when it began */
 	MNE_TRY(mne_tx_admit(tx));
 	MNE_TRY(mne_commit_begin(tx->of, &fold.commit));
 	MNE_TRY(mne_tx_validate(tx, reads));
 	MNE_TRY(build(&fold));
 	if (mne_kv_batch_count(tx->of->batch) == 0)
-		return 0; /* it only read */
+		return 0; /* all it changed it took back */
 	MNE_TRY(mne_commit_apply(&fold.commit));
 	tx->seq = fold.commit.seq;
 	mne_limit_orphaned_all(tx->of, fold.late);

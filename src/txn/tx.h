@@ -17,6 +17,7 @@
  * looked for and was absent, and a listing, are reads, too; so transactions are
  * serializable.  Of a directory not its times, its size and its link count: those follow
  * from its entries, and two transactions that add different ones do not conflict.
+ * One that changed nothing never conflicts: it has its place where it began.
  *
  * A transaction begun in another one (of is that one's store) folds into it.
  *
