@@ -106,7 +106,7 @@ _mnefs() {
 	counter) words="--signed $globals" ;;
 	table)
 		case $sub in
-		create) words="--fragments --listing --hash --hash-arg $globals" ;;
+		create) words="--fragments --listing --hash --hash-arg --commit $globals" ;;
 		fragments) words="-w --wait $globals $(_mnefs_tables "${at[@]}")" ;;
 		show | set | drop) words="$globals $(_mnefs_tables "${at[@]}")" ;;
 		list) words=$globals ;;

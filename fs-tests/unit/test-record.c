@@ -482,6 +482,13 @@ static void test_a_node_that_contradicts_itself_is_refused(void)
 
 static void test_references_and_tables_come_back_as_they_were(void)
 {
+	static const MneCommitPolicy policies[] = {
+		{ MNE_COMMIT_CLOSE, 0 },
+		{ MNE_COMMIT_WRITE, 0 },
+		{ MNE_COMMIT_SECONDS, 1 },
+		{ MNE_COMMIT_SECONDS, MNE_COMMIT_SECONDS_MAX },
+	};
+
 	for (unsigned i = 0; i < 500; i++) {
 		MneKind kind = i % 2 ? MNE_KIND_LINK : MNE_KIND_DIRREF, got_kind;
 		uint64_t rec = some_u64(), got_rec;
@@ -493,7 +500,8 @@ static void test_references_and_tables_come_back_as_they_were(void)
 					 .cookie = some_u64(),
 					 .version = some_u64(),
 					 .storage = MNE_STORAGE_DISC_COPIES,
-					 .fragments = 1 + i };
+					 .fragments = 1 + i,
+					 .commit = policies[i % 4] };
 		g_autoptr(GBytes) value = mne_table_encode(&table);
 		MneTable got = { 0 };
 
@@ -511,6 +519,8 @@ static void test_references_and_tables_come_back_as_they_were(void)
 		g_assert_cmpuint(got.version, ==, table.version);
 		g_assert_cmpuint(got.storage, ==, table.storage);
 		g_assert_cmpuint(got.fragments, ==, table.fragments);
+		g_assert_cmpuint(got.commit.when, ==, table.commit.when);
+		g_assert_cmpuint(got.commit.seconds, ==, table.commit.seconds);
 	}
 }
 
@@ -520,6 +530,18 @@ static void test_a_table_that_cannot_be_is_refused(void)
 		{ .id = 0, .storage = MNE_STORAGE_DISC_COPIES, .fragments = 1 },
 		{ .id = 1, .storage = 2, .fragments = 1 },
 		{ .id = 1, .storage = MNE_STORAGE_DISC_COPIES, .fragments = 0 },
+		{ .id = 1,
+		  .storage = MNE_STORAGE_DISC_COPIES,
+		  .fragments = 1,
+		  .commit = { .when = (MneCommitWhen)3 } },
+		{ .id = 1,
+		  .storage = MNE_STORAGE_DISC_COPIES,
+		  .fragments = 1,
+		  .commit = { MNE_COMMIT_SECONDS, 0 } },
+		{ .id = 1,
+		  .storage = MNE_STORAGE_DISC_COPIES,
+		  .fragments = 1,
+		  .commit = { MNE_COMMIT_SECONDS, MNE_COMMIT_SECONDS_MAX + 1 } },
 	};
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {

@@ -98,7 +98,8 @@ static MneExit set_property(const char *root, const char *table, const char *key
 
 /* ---- create, drop, set ---- */
 
-static const char *const property_names[] = { "hash", "fragments", "listing" };
+static const char *const property_names[] = { "hash", "fragments", "listing",
+					      "commit" };
 
 static char *property_of(const MneCli *cli, const char *name)
 {
@@ -175,7 +176,7 @@ MneExit mne_cmd_table_set(MneCli *cli)
 		if (strcmp(key, property_names[i]) == 0)
 			return set_property(root, name, key, mne_cli_word(cli, 2));
 	mne_say_error("a table has no property %s", key);
-	mne_say_hint("it has: fragments, listing, hash");
+	mne_say_hint("it has: fragments, listing, hash, commit");
 	return MNE_EXIT_USAGE;
 }
 
@@ -252,6 +253,7 @@ static void print_facts(GHashTable *object)
 	printf("listing    %s\n", mne_json_text(object, "listing", "-"));
 	printf("hash       %s (%s)\n", mne_json_text(object, "hash", "-"),
 	       mne_json_text(object, "state", "-"));
+	printf("commit     %s\n", mne_json_text(object, "commit", "-"));
 	printf("spread     %s (the fullest fragment against the mean)\n",
 	       mne_json_text(object, "spread", "-"));
 }

@@ -153,6 +153,8 @@ static const MneOption restore_options[] = {
 static const MneOption table_create_options[] = {
 	{ "fragments", 0, "N", "as many from the start, or auto:RECORDS" },
 	{ "listing", 0, "WHAT", "list fragments (default), or records" },
+	{ "commit", 0, "WHEN",
+	  "commit files at close (default), at each write, or after seconds" },
 	{ "hash", 0, "MODULE", "phash2 (default), keyed, or a module of your own" },
 	{ "hash-arg", 0, "WORD", "what the module is told" },
 	NO_MORE,
@@ -212,7 +214,8 @@ static const MneCommand commands[] = {
 	{ "table show", "NAME", 1, 1, "Show how a table's records are spread",
 	  no_options, mne_cmd_table_show },
 	{ "table set", "NAME PROPERTY VALUE", 3, 3,
-	  "Set fragments, listing or hash of a table", no_options, mne_cmd_table_set },
+	  "Set fragments, listing, hash or commit of a table", no_options,
+	  mne_cmd_table_set },
 	{ "table drop", "NAME", 1, 1, "Drop an empty table", no_options,
 	  mne_cmd_table_drop },
 	{ "table fragments", "NAME [N|+N|-N|auto:RECORDS]", 1, 2,

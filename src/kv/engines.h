@@ -22,8 +22,8 @@ typedef struct {
 
 typedef struct {
 	const MneKvOutside *outside; /* borrowed until the close; may be NULL */
-	size_t write_buffer; /* bytes of the memtable; 0: 64 MiB */
-	size_t block_cache; /* bytes; 0: 64 MiB */
+	size_t write_buffer; /* bytes of the memtable; 0: see kv/tuning.c */
+	size_t block_cache; /* bytes; 0: see kv/tuning.c */
 	bool create; /* make it when missing */
 } MneLeveldbOptions;
 

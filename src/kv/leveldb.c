@@ -23,19 +23,13 @@
 #include "kv/leveldb.h"
 
 #include "kv/manifest.h"
+#include "kv/tuning.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum {
-	MIB = 1024 * 1024,
-	DEFAULT_BUFFER = 64 * MIB,
-	DEFAULT_CACHE = 64 * MIB,
-	MAX_OPEN_FILES = 1000,
-	BLOOM_BITS = 10,
-	DRAIN_MS = 200,
-};
+enum { DRAIN_MS = 200 };
 
 /* ---- errors ---- */
 
@@ -247,7 +241,8 @@ static void free_all(MneLevelKv *kv)
 	leveldb_writebatch_destroy(kv->translated);
 	leveldb_options_destroy(kv->options);
 	leveldb_cache_destroy(kv->cache);
-	leveldb_filterpolicy_destroy(kv->bloom);
+	if (kv->bloom)
+		leveldb_filterpolicy_destroy(kv->bloom);
 	leveldb_readoptions_destroy(kv->reading);
 	leveldb_writeoptions_destroy(kv->writing);
 	mne_wal_close(kv->wal);
@@ -281,31 +276,41 @@ static const MneKvOps level_ops = {
 	.close = level_close,
 };
 
+/* Checksums: without paranoid, indexes, compactions and repairs look at none. */
+static void set_options(MneLevelKv *kv, const MneTuning *it)
+{
+	leveldb_options_t *options = kv->options = leveldb_options_create();
+
+	kv->cache = leveldb_cache_create_lru(it->block_cache);
+	leveldb_options_set_cache(options, kv->cache);
+	if (it->bloom_bits > 0)
+		kv->bloom = leveldb_filterpolicy_create_bloom(it->bloom_bits);
+	leveldb_options_set_filter_policy(options, kv->bloom);
+	leveldb_options_set_compression(options, it->compress
+							 ? leveldb_snappy_compression
+							 : leveldb_no_compression);
+	leveldb_options_set_max_open_files(options, it->open_tables);
+	leveldb_options_set_block_size(options, it->block_size);
+	leveldb_options_set_max_file_size(options, it->table_size);
+	leveldb_options_set_paranoid_checks(options, it->paranoid);
+	leveldb_options_set_write_buffer_size(
+		options, kv->outside ? 2 * it->write_buffer : it->write_buffer);
+	kv->reading = leveldb_readoptions_create();
+	leveldb_readoptions_set_verify_checksums(kv->reading, it->verify);
+	kv->writing = leveldb_writeoptions_create();
+}
+
 static MneLevelKv *level_new(const char *path, const MneLeveldbOptions *options)
 {
-	size_t buffer = options->write_buffer ? options->write_buffer : DEFAULT_BUFFER;
+	MneTuning tuning = mne_tuning(options->write_buffer, options->block_cache);
 	MneLevelKv *kv = g_new0(MneLevelKv, 1);
 
 	kv->base.ops = &level_ops;
 	kv->outside = options->outside;
-	kv->buffer = buffer;
+	kv->buffer = tuning.write_buffer;
 	kv->path = g_strdup(path);
-	kv->cache = leveldb_cache_create_lru(options->block_cache ? options->block_cache
-								  : DEFAULT_CACHE);
-	kv->bloom = leveldb_filterpolicy_create_bloom(BLOOM_BITS);
-	kv->reading = leveldb_readoptions_create();
-	leveldb_readoptions_set_verify_checksums(kv->reading, true);
-	kv->writing = leveldb_writeoptions_create();
 	kv->translated = leveldb_writebatch_create();
-	kv->options = leveldb_options_create();
-	leveldb_options_set_cache(kv->options, kv->cache);
-	leveldb_options_set_filter_policy(kv->options, kv->bloom);
-	leveldb_options_set_compression(kv->options, leveldb_no_compression);
-	leveldb_options_set_max_open_files(kv->options, MAX_OPEN_FILES);
-	/* Otherwise indexes, compactions and repairs look at no checksum. */
-	leveldb_options_set_paranoid_checks(kv->options, true);
-	leveldb_options_set_write_buffer_size(kv->options,
-					      kv->outside ? 2 * buffer : buffer);
+	set_options(kv, &tuning);
 	g_queue_init(&kv->snapshots);
 	mne_lock_init(&kv->lock, MNE_RANK_ENGINE);
 	mne_cond_init(&kv->changed);

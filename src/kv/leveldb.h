@@ -21,7 +21,7 @@ typedef struct {
 	size_t buffer; /* of a memtable */
 	leveldb_options_t *options;
 	leveldb_cache_t *cache;
-	leveldb_filterpolicy_t *bloom;
+	leveldb_filterpolicy_t *bloom; /* or NULL */
 	leveldb_readoptions_t *reading;
 	leveldb_writeoptions_t *writing;
 

@@ -5,6 +5,7 @@
  *	fragments        N, or auto:RECORDS; +N and -N add to what is there or wanted
  *	listing          fragments, or records
  *	hash             the hash module; written only while the table is empty
+ *	commit           when files are committed: close, write, or seconds
  *	fragments.json   everything, then a line for each fragment with what is in it
  *	query            takes a query, answers with the names that match (ns/query.h)
  *
@@ -15,9 +16,11 @@
 #include "config.h"
 
 #include "ns/ctl.h"
+#include "ns/ctl_table_commit.h"
 #include "ns/frags.h"
 #include "ns/query.h"
 #include "txn/frags.h"
+#include "txn/policy.h"
 #include "util/text.h"
 
 #include <inttypes.h>
@@ -236,6 +239,7 @@ static void add_text(GString *to, const char *key, const char *value)
 static void add_map(MneNs *ns, const char *name, const MneFragMap *map, GString *to)
 {
 	g_autofree char *state = NULL;
+	g_autoptr(GString) commit = g_string_new(NULL);
 	MneFragProgress progress;
 
 	mne_frags_progress(ns->store, map, &progress);
@@ -246,6 +250,8 @@ static void add_map(MneNs *ns, const char *name, const MneFragMap *map, GString 
 			       map->goal ? map->goal : map->n, map->per_frag);
 	add_text(to, "listing", listings[map->listing]);
 	add_text(to, "hash", map->module);
+	mne_commit_policy_text(mne_policy_of(ns->store, map->table), commit);
+	add_text(to, "commit", commit->str);
 	add_text(to, "state", state);
 	g_string_append_printf(
 		to,
@@ -329,6 +335,10 @@ const MneCtlKind mne_ctl_tables[] = {
 	  .mode = S_IFREG | 0644,
 	  .print = print_hash,
 	  .line = write_hash },
+	{ .path = "tables/*/commit",
+	  .mode = S_IFREG | 0644,
+	  .print = mne_ctl_print_table_commit,
+	  .line = mne_ctl_write_table_commit },
 	{ .path = "tables/*/fragments.json",
 	  .mode = S_IFREG | 0444,
 	  .print = print_json },

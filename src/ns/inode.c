@@ -3,7 +3,8 @@
  * ns/inode.c - the objects the kernel knows, and how they are found again
  *
  * A hash set of inodes in shards, each with a lock; a thread holds one at a time.  A
- * million inodes are normal, so they are lean: 64 bytes, the name, and a slot.
+ * million inodes are normal, so they are lean: with a name of up to 14 bytes 64 of memory,
+ * malloc's own included, and a slot of 12 to 24.
  */
 #define G_LOG_DOMAIN "mne-ns"
 
@@ -19,21 +20,34 @@
 #define MOVE_WAIT_MS 100u
 #define MOVE_TRIES   50u
 
-struct MneInode {
+/* What inodes of the live tables have none of. */
+typedef struct {
 	MneCkpt *ckpt; /* reference, or NULL */
 	MneNsTx *tx; /* reference, or NULL */
-	uint64_t rec, via;
+	uint64_t via;
+} Seen;
+
+struct MneInode {
+	const Seen *seen; /* owned, or nowhere */
+	uint64_t rec;
 	uint32_t table;
+	uint16_t frag;
 	uint8_t object; /* MneObject */
 	bool is_dir;
-	uint16_t frag;
 
 	/* What follows changes, under the shard's lock. */
-	uint8_t name_len;
-	uint8_t *name; /* owned */
 	uint64_t dir;
 	uint64_t lookups;
+	uint8_t name_len;
+	uint8_t room; /* of bytes */
+	uint8_t bytes
+		[]; /* the name; if it is longer than that, a pointer to it (owned) */
 };
+
+/* So that an inode fills what malloc gives. */
+#define ROOM_LEAST (56u - offsetof(MneInode, bytes))
+
+static const Seen nowhere = { 0 };
 
 typedef struct {
 	MneLock lock;
@@ -42,7 +56,7 @@ typedef struct {
 } Shard;
 
 struct MneInodes {
-	MneInode root;
+	MneInode *root; /* owned */
 	Shard shards[SHARDS];
 	MneLock move_lock; /* of the same rank as the shards': never together */
 	MneCond moved;
@@ -61,10 +75,11 @@ static uint64_t mix(uint64_t value)
 
 static uint64_t hash_of(const MneInode *inode)
 {
-	uint64_t seen_in = ((uintptr_t)inode->ckpt ^ (uintptr_t)inode->tx) << 3 |
+	const Seen *seen = inode->seen;
+	uint64_t seen_in = ((uintptr_t)seen->ckpt ^ (uintptr_t)seen->tx) << 3 |
 			   inode->object;
 
-	return mix(inode->rec ^ mix(inode->via ^ mix(seen_in ^ inode->frag << 8)));
+	return mix(inode->rec ^ mix(seen->via ^ mix(seen_in ^ inode->frag << 8)));
 }
 
 static guint set_hash(gconstpointer inode)
@@ -77,8 +92,9 @@ static gboolean set_equal(gconstpointer first, gconstpointer second)
 {
 	const MneInode *a = first, *b = second;
 
-	return a->rec == b->rec && a->object == b->object && a->ckpt == b->ckpt &&
-	       a->via == b->via && a->frag == b->frag && a->tx == b->tx;
+	return a->rec == b->rec && a->object == b->object && a->frag == b->frag &&
+	       a->seen->ckpt == b->seen->ckpt && a->seen->via == b->seen->via &&
+	       a->seen->tx == b->seen->tx;
 }
 
 static Shard *shard_of(MneInodes *inodes, const MneInode *inode)
@@ -86,12 +102,120 @@ static Shard *shard_of(MneInodes *inodes, const MneInode *inode)
 	return &inodes->shards[hash_of(inode) >> 60];
 }
 
+static const Seen *seen_copy(const Seen *from)
+{
+	if (!from->ckpt && !from->tx && from->via == 0)
+		return &nowhere;
+	if (from->ckpt)
+		mne_ckpt_ref(from->ckpt);
+	if (from->tx)
+		mne_ns_tx_ref(from->tx);
+	return g_memdup2(from, sizeof(*from));
+}
+
+static void seen_free(const Seen *seen)
+{
+	if (seen == &nowhere)
+		return;
+	if (seen->ckpt)
+		mne_ckpt_unref(seen->ckpt);
+	if (seen->tx)
+		mne_ns_tx_unref(seen->tx);
+	g_free((Seen *)seen);
+}
+
+/* ---- names; of those in the set the caller holds the shard's lock ---- */
+
+static uint8_t *name_of(const MneInode *inode)
+{
+	uint8_t *outside;
+
+	if (inode->name_len <= inode->room)
+		return (uint8_t *)inode->bytes;
+	memcpy(&outside, inode->bytes, sizeof(outside));
+	return outside;
+}
+
+static MneSlice name_slice(const MneInode *inode)
+{
+	return mne_slice(name_of(inode), inode->name_len);
+}
+
+static void drop_name(MneInode *inode)
+{
+	if (inode->name_len > inode->room)
+		g_free(name_of(inode));
+	inode->name_len = 0;
+}
+
+static void set_name(MneInode *inode, MneSlice name)
+{
+	drop_name(inode);
+	if (name.len > inode->room) {
+		uint8_t *outside = g_memdup2(name.data, name.len);
+
+		memcpy(inode->bytes, &outside, sizeof(outside));
+	} else if (name.len > 0) {
+		memcpy(inode->bytes, name.data, name.len);
+	}
+	inode->name_len = (uint8_t)name.len;
+}
+
+static void set_place(MneInode *inode, uint64_t dir, MneSlice name)
+{
+	inode->dir = dir;
+	if (!mne_slice_equal(name_slice(inode), name))
+		set_name(inode, name);
+}
+
+/* ---- making ---- */
+
+static MneInode model_of(const MneIdentity *identity, Seen *to_see)
+{
+	*to_see = (Seen){ identity->ckpt, identity->tx, identity->via };
+	return (MneInode){
+		.seen = to_see,
+		.rec = identity->rec,
+		.table = identity->table,
+		.object = (uint8_t)identity->object,
+		.is_dir = identity->is_dir,
+		.frag = identity->frag,
+	};
+}
+
+/* With room for the name. */
+static MneInode *inode_new(const MneInode *model, MneSlice name)
+{
+	size_t room = MAX(name.len, ROOM_LEAST);
+	MneInode *inode = g_malloc(offsetof(MneInode, bytes) + room);
+
+	memcpy(inode, model, offsetof(MneInode, bytes));
+	inode->seen = seen_copy(model->seen);
+	inode->room = (uint8_t)room;
+	return inode;
+}
+
 static void inode_free(MneInode *inode)
 {
-	g_clear_pointer(&inode->ckpt, mne_ckpt_unref);
-	g_clear_pointer(&inode->tx, mne_ns_tx_unref);
-	g_free(inode->name);
+	seen_free(inode->seen);
+	drop_name(inode);
 	g_free(inode);
+}
+
+static MneInode *root_new(MneCkpt *ckpt)
+{
+	const MneIdentity identity = {
+		.object = ckpt ? MNE_OBJECT_PAST : MNE_OBJECT_LIVE,
+		.ckpt = ckpt,
+		.via = ckpt ? MNE_ROOT_DIR : 0,
+		.table = MNE_ROOT_TABLE,
+		.rec = MNE_ROOT_DIR,
+		.is_dir = true,
+	};
+	Seen seen;
+	MneInode model = model_of(&identity, &seen);
+
+	return inode_new(&model, MNE_SLICE_EMPTY);
 }
 
 MneInodes *mne_inodes_new(MneCkpt *ckpt)
@@ -99,12 +223,7 @@ MneInodes *mne_inodes_new(MneCkpt *ckpt)
 	MneInodes *inodes = g_new0(MneInodes, 1);
 
 	G_STATIC_ASSERT(SHARDS == 1u << 4); /* the hash's upper 4 bits */
-	inodes->root.object = ckpt ? MNE_OBJECT_PAST : MNE_OBJECT_LIVE;
-	inodes->root.ckpt = ckpt ? mne_ckpt_ref(ckpt) : NULL;
-	inodes->root.via = ckpt ? MNE_ROOT_DIR : 0;
-	inodes->root.table = MNE_ROOT_TABLE;
-	inodes->root.rec = MNE_ROOT_DIR;
-	inodes->root.is_dir = true;
+	inodes->root = root_new(ckpt);
 	for (unsigned i = 0; i < SHARDS; i++) {
 		mne_lock_init(&inodes->shards[i].lock, MNE_RANK_INODE);
 		inodes->shards[i].set = g_hash_table_new(set_hash, set_equal);
@@ -131,13 +250,13 @@ void mne_inodes_free(MneInodes *inodes)
 	}
 	mne_lock_clear(&inodes->move_lock);
 	mne_cond_clear(&inodes->moved);
-	mne_ckpt_unref(inodes->root.ckpt);
+	inode_free(inodes->root);
 	g_free(inodes);
 }
 
 MneInode *mne_inodes_root(MneInodes *inodes)
 {
-	return &inodes->root;
+	return inodes->root;
 }
 
 uint64_t mne_inodes_count(MneInodes *inodes)
@@ -153,57 +272,21 @@ uint64_t mne_inodes_count(MneInodes *inodes)
 
 uint64_t mne_inode_number(MneInodes *inodes, const MneInode *inode)
 {
-	return inode == &inodes->root ? ROOT_NUMBER : (uintptr_t)inode;
+	return inode == inodes->root ? ROOT_NUMBER : (uintptr_t)inode;
 }
 
 MneInode *mne_inode_of_number(MneInodes *inodes, uint64_t number)
 {
 	if (number == ROOT_NUMBER)
-		return &inodes->root;
+		return inodes->root;
 	return (MneInode *)(uintptr_t)number; /* NOLINT: it came from an address */
-}
-
-static MneInode model_of(const MneIdentity *identity)
-{
-	return (MneInode){
-		.ckpt = identity->ckpt,
-		.tx = identity->tx,
-		.rec = identity->rec,
-		.via = identity->via,
-		.table = identity->table,
-		.object = (uint8_t)identity->object,
-		.is_dir = identity->is_dir,
-		.frag = identity->frag,
-	};
-}
-
-/* Caller holds the shard's lock. */
-static void set_place(MneInode *inode, uint64_t dir, MneSlice name)
-{
-	inode->dir = dir;
-	if (mne_slice_equal(mne_slice(inode->name, inode->name_len), name))
-		return;
-	g_free(inode->name);
-	inode->name = g_memdup2(name.data, name.len);
-	inode->name_len = (uint8_t)name.len;
-}
-
-static MneInode *inode_new(const MneInode *model)
-{
-	MneInode *inode = g_new(MneInode, 1);
-
-	*inode = *model;
-	if (inode->ckpt)
-		mne_ckpt_ref(inode->ckpt);
-	if (inode->tx)
-		mne_ns_tx_ref(inode->tx);
-	return inode;
 }
 
 MneInode *mne_inodes_look_up(MneInodes *inodes, const MneIdentity *identity,
 			     uint64_t dir, MneSlice name)
 {
-	MneInode model = model_of(identity);
+	Seen seen;
+	MneInode model = model_of(identity, &seen);
 	Shard *shard = shard_of(inodes, &model);
 	MneInode *inode;
 
@@ -211,7 +294,7 @@ MneInode *mne_inodes_look_up(MneInodes *inodes, const MneIdentity *identity,
 	MNE_WITH_LOCK(&shard->lock);
 	inode = g_hash_table_lookup(shard->set, &model);
 	if (!inode) {
-		inode = inode_new(&model);
+		inode = inode_new(&model, name);
 		g_hash_table_add(shard->set, inode);
 	}
 	inode->lookups++;
@@ -229,7 +312,7 @@ static MneInode *give_up(Shard *shard, MneInode *inode, uint64_t lookups)
 	if (inode->lookups > 0)
 		return NULL;
 	g_hash_table_remove(shard->set, inode);
-	if (inode->ckpt)
+	if (inode->seen->ckpt)
 		g_hash_table_remove(shard->cached, inode);
 	return inode;
 }
@@ -238,7 +321,7 @@ void mne_inodes_forget(MneInodes *inodes, MneInode *inode, uint64_t lookups)
 {
 	MneInode *dead;
 
-	if (inode == &inodes->root)
+	if (inode == inodes->root)
 		return;
 	dead = give_up(shard_of(inodes, inode), inode, lookups);
 	if (dead)
@@ -252,10 +335,10 @@ MneIdentity mne_inode_identity(const MneInode *inode)
 		.is_dir = inode->is_dir,
 		.table = inode->table,
 		.rec = inode->rec,
-		.ckpt = inode->ckpt,
-		.via = inode->via,
+		.ckpt = inode->seen->ckpt,
+		.via = inode->seen->via,
 		.frag = inode->frag,
-		.tx = inode->tx,
+		.tx = inode->seen->tx,
 	};
 }
 
@@ -265,7 +348,7 @@ static void copy_place(MneInodes *inodes, MneInode *inode, MneFinding *finding)
 
 	finding->place.dir = inode->dir;
 	if (inode->name_len > 0)
-		memcpy(finding->name, inode->name, inode->name_len);
+		memcpy(finding->name, name_of(inode), inode->name_len);
 	finding->place.name = mne_slice(finding->name, inode->name_len);
 }
 
@@ -327,15 +410,20 @@ void mne_inodes_move_end(MneInodes *inodes)
 	mne_cond_broadcast(&inodes->moved);
 }
 
-static MneInode live_model(MneNsTx *tx, uint64_t rec)
+static MneInode live_model(MneNsTx *tx, uint64_t rec, Seen *to_see)
 {
-	return (MneInode){ .object = MNE_OBJECT_LIVE, .tx = tx, .rec = rec };
+	const MneIdentity identity = { .object = MNE_OBJECT_LIVE,
+				       .tx = tx,
+				       .rec = rec };
+
+	return model_of(&identity, to_see);
 }
 
 void mne_inodes_moved(MneInodes *inodes, MneNsTx *tx, uint64_t rec, uint64_t dir,
 		      MneSlice name)
 {
-	MneInode model = live_model(tx, rec);
+	Seen seen;
+	MneInode model = live_model(tx, rec, &seen);
 	Shard *shard = shard_of(inodes, &model);
 	MneInode *inode;
 
@@ -347,18 +435,20 @@ void mne_inodes_moved(MneInodes *inodes, MneNsTx *tx, uint64_t rec, uint64_t dir
 
 GBytes *mne_inodes_name_of(MneInodes *inodes, uint64_t rec)
 {
-	MneInode model = live_model(NULL, rec);
+	Seen seen;
+	MneInode model = live_model(NULL, rec, &seen);
 	Shard *shard = shard_of(inodes, &model);
 	const MneInode *inode;
 
 	MNE_WITH_LOCK(&shard->lock);
 	inode = g_hash_table_lookup(shard->set, &model);
-	return inode ? g_bytes_new(inode->name, inode->name_len) : NULL;
+	return inode ? mne_slice_to_bytes(name_slice(inode)) : NULL;
 }
 
 uint64_t mne_inodes_number_of(MneInodes *inodes, MneNsTx *tx, uint64_t rec)
 {
-	MneInode model = live_model(tx, rec);
+	Seen seen;
+	MneInode model = live_model(tx, rec, &seen);
 	Shard *shard = shard_of(inodes, &model);
 
 	if (!tx && rec == MNE_ROOT_DIR)
@@ -378,8 +468,7 @@ static void add_names_in(Shard *shard, uint64_t dir, GPtrArray *names)
 		const MneInode *inode = each;
 
 		if (inode->object == MNE_OBJECT_LIVE && inode->dir == dir)
-			g_ptr_array_add(names,
-					g_bytes_new(inode->name, inode->name_len));
+			g_ptr_array_add(names, mne_slice_to_bytes(name_slice(inode)));
 	}
 }
 
@@ -396,7 +485,7 @@ GPtrArray *mne_inodes_names_in(MneInodes *inodes, uint64_t dir)
 void mne_inode_set_cached(MneInodes *inodes, MneInode *inode)
 {
 	MNE_WITH_LOCK(&shard_of(inodes, inode)->lock);
-	if (inode->ckpt)
+	if (inode->seen->ckpt)
 		g_hash_table_add(shard_of(inodes, inode)->cached, inode);
 }
 
@@ -411,7 +500,7 @@ static void take_gone_of(Shard *shard, GArray *gone)
 		MneInode *inode = each;
 		uint64_t number = (uintptr_t)inode;
 
-		if (mne_ckpt_is_active(inode->ckpt))
+		if (mne_ckpt_is_active(inode->seen->ckpt))
 			continue;
 		g_hash_table_iter_remove(&iter);
 		g_array_append_val(gone, number);

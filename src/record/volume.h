@@ -28,9 +28,11 @@ enum {
 	MNE_FEATURE_NAMES = 1, /* every name of a hard-linked file has a NAME key */
 	MNE_FEATURE_BOOKMARKS = 2, /* there are bookmarks, or were */
 	MNE_FEATURE_FRAGMENTS = 4, /* a table has FRAGS: its records are spread */
+	MNE_FEATURE_COMMIT = 8, /* a table says when its files are committed */
 };
-#define MNE_FEATURES_KNOWN \
-	((uint64_t)(MNE_FEATURE_NAMES | MNE_FEATURE_BOOKMARKS | MNE_FEATURE_FRAGMENTS))
+#define MNE_FEATURES_KNOWN                                      \
+	((uint64_t)(MNE_FEATURE_NAMES | MNE_FEATURE_BOOKMARKS | \
+		    MNE_FEATURE_FRAGMENTS | MNE_FEATURE_COMMIT))
 #define MNE_FEATURES_NEW ((uint64_t)MNE_FEATURE_NAMES) /* of a new store */
 
 typedef struct MneVolume {

@@ -22,6 +22,10 @@ GBytes *mne_table_encode(const MneTable *table)
 	mne_add_varint(to, table->version);
 	mne_add_varint(to, table->storage);
 	mne_add_varint(to, table->fragments);
+	if (table->commit.when != MNE_COMMIT_CLOSE)
+		mne_add_varint(to, table->commit.when);
+	if (table->commit.when == MNE_COMMIT_SECONDS)
+		mne_add_varint(to, table->commit.seconds);
 	mne_value_end(to);
 	return g_byte_array_free_to_bytes(to);
 }
@@ -33,6 +37,24 @@ static uint32_t read_u32(MneReader *reader)
 	if (value > UINT32_MAX)
 		reader->failed = true;
 	return (uint32_t)value;
+}
+
+/* It is left out where it says nothing special. */
+static void read_commit(MneReader *reader, MneCommitPolicy *out)
+{
+	uint32_t when;
+
+	*out = (MneCommitPolicy){ 0 };
+	if (mne_reader_done(reader))
+		return;
+	when = read_u32(reader);
+	out->when = (MneCommitWhen)when;
+	if (when == MNE_COMMIT_SECONDS)
+		out->seconds = read_u32(reader);
+	if (when == MNE_COMMIT_CLOSE || when > MNE_COMMIT_SECONDS ||
+	    out->seconds > MNE_COMMIT_SECONDS_MAX ||
+	    (when == MNE_COMMIT_SECONDS && out->seconds == 0))
+		reader->failed = true;
 }
 
 int mne_table_decode(MneSlice value, MneTable *out)
@@ -50,6 +72,7 @@ int mne_table_decode(MneSlice value, MneTable *out)
 	table.version = mne_read_varint(&reader);
 	table.storage = (MneStorage)read_u32(&reader);
 	table.fragments = read_u32(&reader);
+	read_commit(&reader, &table.commit);
 	if (kind != MNE_KIND_TABLE || !mne_reader_done(&reader) || table.id == 0 ||
 	    table.storage != MNE_STORAGE_DISC_COPIES || table.fragments == 0)
 		return mne_throw(VALUE_CORRUPT, "a table's schema does not decode");

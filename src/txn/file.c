@@ -12,6 +12,7 @@
 #include "txn/attr.h"
 #include "txn/entry.h"
 #include "txn/filestate.h"
+#include "txn/policy.h"
 #include "util/log.h"
 
 MneFile *mne_file_ref(MneFile *file)
@@ -160,8 +161,8 @@ static void begin_new(MneFile *file, const MneNode *node)
 	mne_file_dirty(file);
 }
 
-int mne_file_create(MneStore *store, const MneSpot *spot, const MneMake *what,
-		    MneFile **out_file, MneNode *out_node)
+static int create_file(MneStore *store, const MneSpot *spot, const MneMake *what,
+		       MneFile **out_file, MneNode *out_node)
 {
 	bool named = spot->name.len > 0;
 	g_auto(MneCommit) commit = { 0 };
@@ -189,6 +190,16 @@ int mne_file_create(MneStore *store, const MneSpot *spot, const MneMake *what,
 		mne_files_add_name(store->files, file);
 	*out_node = node;
 	*out_file = g_steal_pointer(&file);
+	return 0;
+}
+
+int mne_file_create(MneStore *store, const MneSpot *spot, const MneMake *what,
+		    MneFile **out_file, MneNode *out_node)
+{
+	MNE_TRY(create_file(store, spot, what, out_file, out_node));
+	/* It is there, and open: who writes to it, or closes it, tries again. */
+	if (mne_file_written(*out_file) < 0)
+		g_debug("a new file is not committed yet");
 	return 0;
 }
 
@@ -483,11 +494,12 @@ int mne_file_close(MneFile *file, bool writable)
 int mne_files_commit_old(MneStore *store, int64_t milliseconds)
 {
 	g_autoptr(GPtrArray) all = mne_files_all(store->files);
-	int64_t before = g_get_monotonic_time() - milliseconds * 1000;
+	int64_t now = g_get_monotonic_time();
 	int first = 0;
 
 	for (guint i = 0; i < all->len; i++) {
 		MneFile *file = all->pdata[i];
+		int64_t before = now - mne_file_patience(file, milliseconds) * 1000;
 		bool due, unlinked;
 
 		mne_lock(&file->lock);
@@ -577,18 +589,4 @@ bool mne_file_may_have_xattr(MneFile *file, MneSlice name)
 	MNE_WITH_LOCK(&file->lock);
 	return (file->node.flags & MNE_NODE_BIG_XATTRS) ||
 	       mne_xattrs_get(file->node.xattrs, name, &value) != -ENODATA;
-}
-
-int mne_truncate(MneStore *store, const MnePlace *place, uint64_t size,
-		 MneNode *out_node)
-{
-	MneFile *file = NULL;
-	int err, closed;
-
-	MNE_TRY(mne_file_open(store, place, true, false, &file));
-	err = mne_file_truncate(file, size);
-	if (err == 0)
-		err = mne_file_node(file, out_node);
-	closed = mne_file_close(file, true);
-	return err < 0 ? err : closed;
 }

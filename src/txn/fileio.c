@@ -8,6 +8,7 @@
 
 #include "txn/file.h"
 #include "txn/filestate.h"
+#include "txn/policy.h"
 
 #include <fcntl.h>
 #include <linux/falloc.h>
@@ -169,8 +170,8 @@ static int put_bytes(MneFile *file, uint64_t offset, const void *bytes, size_t l
 	return buffer_put(file, offset, bytes, len);
 }
 
-ssize_t mne_file_write(MneFile *file, uint64_t offset, const void *data, size_t len,
-		       bool append, bool kill_suid)
+static ssize_t write_bytes(MneFile *file, uint64_t offset, const void *data, size_t len,
+			   bool append, bool kill_suid)
 {
 	MNE_TRY(mne_store_require_working(file->store));
 	if (len == 0)
@@ -192,6 +193,16 @@ ssize_t mne_file_write(MneFile *file, uint64_t offset, const void *data, size_t 
 	mne_file_touch(file);
 	mne_file_dirty(file);
 	return (ssize_t)len;
+}
+
+ssize_t mne_file_write(MneFile *file, uint64_t offset, const void *data, size_t len,
+		       bool append, bool kill_suid)
+{
+	ssize_t written = write_bytes(file, offset, data, len, append, kill_suid);
+
+	if (written > 0)
+		MNE_TRY(mne_file_written(file));
+	return written;
 }
 
 /* Where the bytes of [offset, offset+len) are to be read from; those in memory are
@@ -347,7 +358,7 @@ static uint64_t cut_by(MneFile *file, uint64_t size)
 	return file->node.size > size ? file->node.size - size : 0;
 }
 
-int mne_file_truncate(MneFile *file, uint64_t size)
+static int truncate_to(MneFile *file, uint64_t size)
 {
 	if (size > SIZE_MAX_FILE)
 		return -EFBIG;
@@ -366,7 +377,13 @@ int mne_file_truncate(MneFile *file, uint64_t size)
 	return 0;
 }
 
-int mne_file_allocate(MneFile *file, int mode, uint64_t offset, uint64_t len)
+int mne_file_truncate(MneFile *file, uint64_t size)
+{
+	MNE_TRY(truncate_to(file, size));
+	return mne_file_written(file);
+}
+
+static int allocate(MneFile *file, int mode, uint64_t offset, uint64_t len)
 {
 	bool keep = mode & FALLOC_FL_KEEP_SIZE;
 	bool zeros = mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE);
@@ -394,6 +411,12 @@ int mne_file_allocate(MneFile *file, int mode, uint64_t offset, uint64_t len)
 	mne_file_touch(file);
 	mne_file_dirty(file);
 	return 0;
+}
+
+int mne_file_allocate(MneFile *file, int mode, uint64_t offset, uint64_t len)
+{
+	MNE_TRY(allocate(file, mode, offset, len));
+	return mne_file_written(file);
 }
 
 static uint64_t hole_from(const MneExtentList *list, uint64_t offset)
@@ -465,4 +488,18 @@ int mne_file_seek(MneFile *file, uint64_t offset, int whence, uint64_t *out_offs
 		return -ENXIO;
 	*out_offset = at;
 	return 0;
+}
+
+int mne_truncate(MneStore *store, const MnePlace *place, uint64_t size,
+		 MneNode *out_node)
+{
+	MneFile *file = NULL;
+	int err, closed;
+
+	MNE_TRY(mne_file_open(store, place, true, false, &file));
+	err = mne_file_truncate(file, size);
+	if (err == 0)
+		err = mne_file_node(file, out_node);
+	closed = mne_file_close(file, true);
+	return err < 0 ? err : closed;
 }

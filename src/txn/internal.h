@@ -65,6 +65,7 @@ struct MneStore {
 	MneVolume *volume;
 	MneFragModules *modules; /* of hashes; goes after all that use them */
 	MneFrags *frags;
+	struct MnePolicies *policies; /* see txn/policy.h */
 	MneSplit split;
 	MneLiveView stored;
 	MneServedView live;

@@ -7,6 +7,7 @@
 #include "config.h"
 
 #include "table/schema.h"
+#include "txn/policy.h"
 #include "txn/rolling.h"
 #include "view/iter.h"
 
@@ -140,6 +141,7 @@ static int bring_back(MneRollback *rb, const Named *was, const GArray *live)
 				 (int)name.len, (const char *)name.data);
 	table.version++;
 	MNE_TRY(put_table(rb, name, &table));
+	mne_policies_set(rb->store->policies, table.id, table.commit);
 	return 1;
 }
 

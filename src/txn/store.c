@@ -10,6 +10,7 @@
 
 #include "txn/commit.h"
 #include "txn/filestate.h"
+#include "txn/policy.h"
 #include "txn/txstate.h"
 #include "util/coding.h"
 #include "util/log.h"
@@ -89,6 +90,7 @@ static void store_free(MneStore *store)
 	g_clear_pointer(&store->ckpts, mne_ckpts_free);
 	g_clear_pointer(&store->bookmarks, mne_ckpts_free);
 	g_clear_pointer(&store->frags, mne_frags_free);
+	g_clear_pointer(&store->policies, mne_policies_free);
 	g_clear_pointer(&store->modules, mne_frag_modules_free);
 	g_clear_pointer(&store->split.quiet, g_hash_table_unref);
 	mne_lock_clear(&store->split.lock);
@@ -129,6 +131,7 @@ static MneStore *store_alloc(const MneStoreOptions *options, MneRank gate)
 	store->modules = mne_frag_modules_new(options->hash_modules);
 	store->options.hash_modules = NULL; /* it was borrowed */
 	store->frags = mne_frags_new(store->modules);
+	store->policies = mne_policies_new();
 	mne_lock_init(&store->split.lock, MNE_RANK_TABLE);
 	store->split.quiet = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	store->orphans = 1; /* some may be left from before: the first round looks */
@@ -155,6 +158,7 @@ static int load(MneStore *store)
 	mne_limit_refresh(store);
 	MNE_TRY(load_segments(store));
 	MNE_TRY(mne_rollback_resume(store));
+	MNE_TRY(mne_policies_load(store));
 	if (store->options.read_only || store->failed)
 		return 0;
 	return make_root(store);
