@@ -114,36 +114,44 @@ static void die(void)
 	raise(SIGKILL);
 }
 
-/* Is this call to fail, with errno set?  It may not return. */
-static bool fails(Kind kind)
+/* Does the fault strike this call? */
+static bool is_due(Kind kind)
 {
 	unsigned long number;
 
 	if (!(counted & kind))
 		return false;
 	number = atomic_fetch_add(&calls, 1) + 1;
-	if (nth == 0 || (stays ? number < nth : number != nth))
-		return false;
+	return nth != 0 && (stays ? number >= nth : number == nth);
+}
+
+/* The call fails, with errno set; or does not return. */
+static bool strike(Kind kind)
+{
 	if (kills)
 		die();
 	errno = kind == SYNC ? EIO : ENOSPC;
 	return true;
 }
 
+static bool fails(Kind kind)
+{
+	return is_due(kind) && strike(kind);
+}
+
 /* ---- data ---- */
 
-/* The half that is written before the end. */
 static bool write_fails(int fd, const void *data, size_t len, off64_t at)
 {
-	if (!fd_is_below(fd))
+	if (!fd_is_below(fd) || !is_due(SPACE))
 		return false;
-	if (tears && nth == atomic_load(&calls) + 1) {
+	if (tears) {
 		ssize_t got = at < 0 ? NEXT(write)(fd, data, len / 2)
 				     : NEXT(pwrite64)(fd, data, len / 2, at);
 
 		(void)got;
 	}
-	return fails(SPACE);
+	return strike(SPACE);
 }
 
 ssize_t write(int fd, const void *data, size_t len)
