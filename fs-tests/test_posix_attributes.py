@@ -67,6 +67,45 @@ def test_many_xattrs_are_listed_and_kept_apart(thing):
     assert sorted(os.listxattr(thing)) == sorted(names[1::2])
 
 
+@pytest.mark.skipif(bool(REFERENCE), reason="other filesystems have other limits")
+def test_the_xattrs_of_a_file_have_a_limit_together(thing, fs):
+    """A file goes in one batch, and what a checkpoint keeps of it too: so they are bounded."""
+    value, kept = os.urandom(65536), 0
+    with fails(errno.ENOSPC):
+        for kept in range(100):
+            os.setxattr(thing, f"user.{kept:03}", value)
+    assert kept == 63  # with their names they would be more than 4 MiB
+    assert "up to 4 MiB" in (fs.path / ".mnefs/log").read_text()
+    assert len(os.listxattr(thing)) == kept
+    os.setxattr(thing, "user.000", b"small")  # in place of a big one: there is room
+    os.setxattr(thing, "user.063", value)
+    at = fs.checkpoint("c")
+    if thing.is_dir():
+        thing.rmdir()
+    else:
+        thing.unlink()
+    past = at / thing.relative_to(fs.path)
+    if not (thing.parent / "other name").exists():
+        assert os.getxattr(past, "user.063") == value
+        assert len(os.listxattr(past)) == kept + 1
+
+
+@pytest.mark.skipif(bool(REFERENCE), reason="other filesystems have other limits")
+def test_as_many_xattrs_as_can_be_set_can_be_listed(thing):
+    """The kernel hands out 64 KiB of names: no file gets more."""
+    made = []
+    with fails(errno.ENOSPC):
+        for i in range(1000):
+            made.append("user." + f"{i:03}".ljust(240, "n"))
+            os.setxattr(thing, made[-1], b"x")
+    made.pop()
+    assert len(made) == 65536 // 246
+    assert sorted(os.listxattr(thing)) == sorted(made)
+    for name in made[:10]:
+        os.removexattr(thing, name)
+    os.setxattr(thing, "user." + "m" * 240, b"x")
+
+
 def test_xattrs_are_replaced_by_any_size(thing):
     for size in [10, 3000, 0, 2000, 5]:
         os.setxattr(thing, "user.a", b"x" * size)

@@ -81,6 +81,55 @@ static void test_other_keys_are_always_asked_for(void)
 	assert_fails(kv, "other", -MNE_E_INJECTED);
 }
 
+static void test_what_was_absent_is_not_asked_for_again_until_it_comes(void)
+{
+	g_autoptr(MneKv) kv = cache_over_failing_read(4);
+
+	assert_fails(kv, "nobody", -ENOENT);
+	assert_fails(kv, "nobody", -ENOENT);
+	g_assert_cmpint(put(kv, "nobody", NULL), ==, 0);
+	assert_fails(kv, "nobody", -ENOENT);
+	g_assert_cmpint(put(kv, "nobody", "somebody"), ==, 0);
+	assert_fails(kv, "nobody",
+		     -MNE_E_INJECTED); /* the second read below: fourth call */
+	assert_has(kv, "nobody", "somebody");
+}
+
+static void test_what_failed_to_come_comes_later(void)
+{
+	g_autoptr(MneKv) kv = mne_kv_cache_new(
+		mne_kv_fault_new(mne_kv_mem_new(), MNE_FAULT_FAIL, 1, false), is_kept);
+
+	assert_fails(kv, "new", -ENOENT);
+	g_assert_cmpint(put(kv, "new", "x"), ==, -MNE_E_INJECTED);
+	assert_fails(kv, "new", -ENOENT);
+	g_assert_cmpint(put(kv, "new", "y"), ==, 0);
+	assert_has(kv, "new", "y");
+}
+
+static void test_absent_names_of_any_length_stay_apart(void)
+{
+	g_autoptr(MneKv) kv = mne_kv_cache_new(mne_kv_mem_new(), is_kept);
+	char text[301] = { 0 };
+
+	for (unsigned len = 1; len <= 300; len++) {
+		memset(text, 'x', len);
+		assert_fails(kv, text, -ENOENT);
+	}
+	for (unsigned len = 300; len >= 1; len--) {
+		text[len] = '\0';
+		if (len % 2)
+			g_assert_cmpint(put(kv, text, "there"), ==, 0);
+	}
+	for (unsigned len = 1; len <= 300; len++) {
+		memset(text, 'x', len);
+		if (len % 2)
+			assert_has(kv, text, "there");
+		else
+			assert_fails(kv, text, -ENOENT);
+	}
+}
+
 static void test_what_was_written_is_at_hand(void)
 {
 	g_autoptr(MneKv) kv = cache_over_failing_read(2);
@@ -194,6 +243,44 @@ static void test_readers_never_see_what_is_older_than_the_last_apply(void)
 		g_thread_join(readers[i]);
 }
 
+/* Keys come one after the other; whoever looks finds all that had come before. */
+static void *look_for_all(void *data)
+{
+	Race *race = data;
+	char room[16];
+
+	while (!atomic_load(&race->stop)) {
+		unsigned come = atomic_load(&race->applied);
+
+		for (unsigned i = come > 5 ? come - 5 : 0; i < come + 5; i++) {
+			g_autoptr(GBytes) value = NULL;
+			int err = mne_kv_get(race->kv, key_of(room, 'n', i), &value);
+
+			g_assert_true(err == 0 || (err == -ENOENT && i >= come));
+		}
+	}
+	return NULL;
+}
+
+static void test_readers_never_miss_what_had_come(void)
+{
+	g_autoptr(MneKv) kv = mne_kv_cache_new(mne_kv_mem_new(), is_kept);
+	Race race = { .kv = kv };
+	GThread *readers[READERS];
+	char room[16];
+
+	for (unsigned i = 0; i < READERS; i++)
+		readers[i] = g_thread_new("reader", look_for_all, &race);
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		(void)key_of(room, 'n', i);
+		g_assert_cmpint(put(kv, room, "come"), ==, 0);
+		atomic_store(&race.applied, i + 1);
+	}
+	atomic_store(&race.stop, true);
+	for (unsigned i = 0; i < READERS; i++)
+		g_thread_join(readers[i]);
+}
+
 #define TEST(name) g_test_add_func("/kv-cache/" #name, test_##name)
 
 int main(int argc, char **argv)
@@ -202,6 +289,10 @@ int main(int argc, char **argv)
 	TEST(what_was_read_is_not_asked_for_again);
 	TEST(other_keys_are_always_asked_for);
 	TEST(what_was_written_is_at_hand);
+	TEST(what_was_absent_is_not_asked_for_again_until_it_comes);
+	TEST(what_failed_to_come_comes_later);
+	TEST(absent_names_of_any_length_stay_apart);
+	TEST(readers_never_miss_what_had_come);
 	TEST(what_was_deleted_is_gone);
 	TEST(after_a_failed_apply_the_engine_is_asked);
 	TEST(more_than_there_is_room_for);

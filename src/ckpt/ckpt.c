@@ -19,6 +19,7 @@ struct MneCkpts {
 	const MneCkptTags *tags;
 	MneTally *tally; /* owned */
 	GPtrArray *all; /* MneCkpt *, ascending by seq; owns a reference each */
+	_Atomic guint count; /* of them: each change of a key asks for the newest */
 };
 
 const MneCkptTags mne_ckpt_tags = { MNE_TAG_CKPT, MNE_TAG_RETAINED, MNE_TAG_CHANGED };
@@ -303,6 +304,8 @@ static MneCkpt *newest_before(MneCkpts *set, uint32_t table, uint64_t before)
 
 uint64_t mne_ckpts_newest_before(MneCkpts *set, uint32_t table, uint64_t before)
 {
+	if (set->count == 0)
+		return 0;
 	MNE_WITH_LOCK(&set->lock);
 	MneCkpt *ckpt = newest_before(set, table, before);
 
@@ -374,6 +377,7 @@ void mne_ckpts_add(MneCkpts *set, MneCkpt *ckpt)
 	while (at > 0 && ((MneCkpt *)set->all->pdata[at - 1])->seq > ckpt->seq)
 		at--;
 	g_ptr_array_insert(set->all, (gint)at, mne_ckpt_ref(ckpt));
+	set->count = set->all->len;
 }
 
 void mne_ckpts_set_state(MneCkpts *set, MneCkpt *ckpt, MneCkptState state)
@@ -408,6 +412,7 @@ void mne_ckpts_remove(MneCkpts *set, MneCkpt *ckpt)
 {
 	MNE_WITH_LOCK(&set->lock);
 	g_ptr_array_remove(set->all, ckpt);
+	set->count = set->all->len;
 }
 
 MneCkpt *mne_ckpts_next_dropping(MneCkpts *set)

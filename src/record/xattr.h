@@ -13,6 +13,9 @@
 #define MNE_XATTR_VALUE_MAX   65536u
 #define MNE_XATTR_INLINE_MAX  512u /* a value longer than this gets its own key … */
 #define MNE_XATTRS_INLINE_MAX 2048u /* … as does any once the list is this long */
+#define MNE_XATTRS_MAX        (4u << 20) /* all of a file: they go in one batch */
+#define MNE_XATTR_NAMES_MAX \
+	65536u /* … and their names, each with a NUL: XATTR_LIST_MAX */
 
 /* -ENODATA when absent.  out_value borrows from list. */
 int mne_xattrs_get(MneSlice list, MneSlice name, MneSlice *out_value) MNE_CHECKED;

@@ -12,6 +12,7 @@
 #include "txn/entry.h"
 #include "txn/filestate.h"
 #include "util/coding.h"
+#include "view/iter.h"
 
 #include <sys/xattr.h>
 
@@ -195,6 +196,60 @@ static int check_old(Change *change, const MnePlace *place, MneSlice name, int f
 	return 0;
 }
 
+/* What a file's attributes come to. */
+typedef struct {
+	uint64_t bytes, names;
+} Room;
+
+static void room_add(Room *room, MneSlice name, MneSlice value)
+{
+	room->bytes += name.len + value.len;
+	room->names += name.len + 1;
+}
+
+/* Those that stay when name is set. */
+static int others_take(Change *change, const MnePlace *place, MneSlice name, Room *out)
+{
+	g_autoptr(MneIter) iter = NULL;
+	MneSlice each, key, value;
+	MneKey prefix;
+	size_t at = 0;
+	int got;
+
+	while ((got = mne_xattrs_next(change->node.xattrs, &at, &each, &value)) > 0)
+		if (!mne_slice_equal(each, name))
+			room_add(out, each, value);
+	if (got < 0 || !(change->node.flags & MNE_NODE_BIG_XATTRS))
+		return got;
+	mne_key_xattr(&prefix, place->table, change->node.rec, MNE_SLICE_EMPTY);
+	MNE_TRY(mne_view_iter(&change->commit.store->live.base, mne_key_slice(&prefix),
+			      mne_key_slice(&prefix), &iter));
+	while ((got = mne_iter_next(iter, &key, &value)) > 0) {
+		each = mne_slice(key.data + prefix.len, key.len - prefix.len);
+		if (!mne_slice_equal(each, name))
+			room_add(out, each, value);
+	}
+	return got;
+}
+
+/* A file goes in one batch, its attributes with it, and so do the images of them that a
+ * checkpoint needs: so they have a limit together. */
+static int require_room(Change *change, const MnePlace *place, MneSlice name,
+			MneSlice value)
+{
+	Room room = { 0 };
+
+	MNE_TRY(others_take(change, place, name, &room));
+	room_add(&room, name, value);
+	if (room.bytes <= MNE_XATTRS_MAX && room.names <= MNE_XATTR_NAMES_MAX)
+		return 0;
+	return mne_throw(
+		XATTRS_FULL,
+		"the attributes of a file have up to %u MiB together, and their "
+		"names %u KiB",
+		MNE_XATTRS_MAX >> 20, MNE_XATTR_NAMES_MAX >> 10);
+}
+
 static int put_big(Change *change, const MneKey *key, MneSlice value)
 {
 	g_autoptr(GByteArray) to = g_byte_array_sized_new((guint)value.len + 16);
@@ -222,9 +277,10 @@ static int setxattr_gated(MneStore *store, const MnePlace *place, MneSlice name,
 	is_big = is_big && value.data;
 
 	mne_key_xattr(&key, place->table, change.node.rec, name);
-	if (is_big)
+	if (is_big) {
+		MNE_TRY(require_room(&change, place, name, value));
 		MNE_TRY(put_big(&change, &key, value));
-	else if (was_big)
+	} else if (was_big)
 		MNE_TRY(mne_commit_del(&change.commit, &key));
 
 	list = mne_xattrs_with(change.node.xattrs, name,
