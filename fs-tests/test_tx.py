@@ -15,59 +15,13 @@ import threading
 import pytest
 
 from harness import as_nobody, eventually, fails, sh, tree
-
-
-class Tx:
-    """One that is open, by its directory."""
-
-    def __init__(self, fs, name="J", at=None):
-        self.path = (at or fs.path) / ".tx" / name
-        self.path.mkdir()
-        self.table = self.path / fs.table.name
-
-    def tell(self, line):
-        fd = os.open(self.path / ".ctl", os.O_RDWR)
-        try:
-            os.write(fd, line.encode())
-            return os.pread(fd, 4096, 0).decode()
-        finally:
-            os.close(fd)
-
-    def commit(self, how="commit"):
-        return self.tell(how)
-
-    def abort(self):
-        self.path.rmdir()
-
-    def status(self):
-        lines = (self.path / ".status").read_text().splitlines()
-        return [tuple(line.split(" ", 1)) for line in lines]
-
-    def conflicts(self):
-        return [value for key, value in self.status() if key == "conflict"]
-
-    def refused(self, *paths):
-        with fails(errno.ECANCELED):
-            self.commit()
-        assert dict(self.status())["state"] == "conflict"
-        assert sorted(self.conflicts()) == sorted(paths)
-        self.abort()
+from txs import Tx, open_ones, with_table
 
 
 @pytest.fixture
 def tx(fs):
     (fs.table / "a").write_text("1")
     return Tx(fs)
-
-
-def with_table(mount, *options):
-    fs = mount(*options)
-    fs.table.mkdir()
-    return fs
-
-
-def open_ones(fs):
-    return os.listdir(fs.path / ".tx")
 
 
 # --- what is seen, and by whom (T1) -------------------------------------------------------

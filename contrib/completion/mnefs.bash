@@ -23,11 +23,11 @@ _mnefs_tables() {
 _mnefs() {
 	local cur=$2 prev=$3 verb='' sub='' i
 	local -a at=()
-	local commands='mount umount init status df checkpoint ck table query changed diff history restore hold at rsync hook rollback counter watch check version help'
+	local commands='mount umount init status df checkpoint ck table query changed diff history restore hold at rsync hook rollback counter tx watch check version help'
 	local globals='-C --at --json -q --quiet -v --verbose --no-color -h --help -V --version
 		--list-commands'
 	local mount='ro rw create ctl=hidden ctl=visible ctl=off sync= sync=commit sync=off commit=
-		cp= cplinks=on cplinks=off hash_modules= hooks= hook_timeout= history= full=fail full=drop auto=hourly: auto=daily: auto=weekly: auto=monthly: io_uring=on io_uring=off allow_other debug noexec nosuid nodev noatime nodiratime'
+		cp= cplinks=on cplinks=off hash_modules= hooks= hook_timeout= history= full=fail full=drop tx_idle= tx_lock_timeout= tx_max= tx_mem= auto=hourly: auto=daily: auto=weekly: auto=monthly: io_uring=on io_uring=off allow_other debug noexec nosuid nodev noatime nodiratime'
 
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
@@ -104,6 +104,10 @@ _mnefs() {
 	hold | at) words="$globals -- @latest @yesterday $(_mnefs_checkpoints "${at[@]}")" ;;
 	rsync) words="-j --jobs --since --verify $globals -- $(_mnefs_checkpoints "${at[@]}")" ;;
 	counter) words="--signed $globals" ;;
+	tx)
+		words="--lock --lock-timeout --retries -n --dry-run --ask --sync --name --kind $globals --"
+		[[ $prev == --kind ]] && words='transaction sync_transaction async_dirty sync_dirty'
+		;;
 	table)
 		case $sub in
 		create) words="--fragments --listing --hash --hash-arg --commit $globals" ;;

@@ -179,6 +179,12 @@ static const MneOption tx_options[] = {
 	{ "dry-run", 'n', NULL, "show what it changes, and do not commit" },
 	{ "ask", 0, NULL, "show what it changes, and ask before it is committed" },
 	{ "sync", 0, NULL, "durable when it returns" },
+	{ "lock", 0, "LOCK",
+	  "first take a lock, such as 'write users/alice'; again for more" },
+	{ "lock-timeout", 0, "SECONDS", "wait for a lock that long; 0: for ever" },
+	{ "name", 0, "TEXT", "what it is called in events and in the log" },
+	{ "kind", 0, "KIND",
+	  "transaction, sync_transaction, async_dirty or sync_dirty" },
 	NO_MORE,
 };
 

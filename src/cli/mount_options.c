@@ -182,6 +182,11 @@ static bool set_tx_idle(MneMountOptions *options, const char *value)
 	return mne_parse_tx_idle(value, &options->tx);
 }
 
+static bool set_tx_lock_timeout(MneMountOptions *options, const char *value)
+{
+	return mne_parse_tx_lock_timeout(value, &options->tx);
+}
+
 static bool set_tx_max(MneMountOptions *options, const char *value)
 {
 	return mne_parse_tx_max(value, &options->tx);
@@ -223,6 +228,8 @@ static const Row rows[] = {
 	{ "hook_timeout", "seconds", set_hook_timeout },
 	{ "hash_modules", "directory", set_hash_modules },
 	{ "tx_idle", "a time such as 10m, or 0: for ever", set_tx_idle },
+	{ "tx_lock_timeout", "a time such as 60s, or 0: for ever",
+	  set_tx_lock_timeout },
 	{ "tx_max", "a number", set_tx_max },
 	{ "tx_mem", "a size such as 256M", set_tx_mem },
 	{ "allow_other", NULL, set_allow_other },

@@ -49,6 +49,17 @@ bool mne_parse_tx_idle(const char *text, MneNsTxLimits *limits)
 	return true;
 }
 
+bool mne_parse_tx_lock_timeout(const char *text, MneNsTxLimits *limits)
+{
+	static const uint64_t factors[] = { 1, 60, 3600 };
+	uint64_t seconds;
+
+	if (!parse_unit(text, "smh", factors, &seconds) || seconds > MAX_IDLE)
+		return false;
+	limits->lock_seconds = (unsigned)seconds;
+	return true;
+}
+
 bool mne_parse_tx_max(const char *text, MneNsTxLimits *limits)
 {
 	uint64_t count;

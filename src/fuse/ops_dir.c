@@ -127,7 +127,7 @@ static void sync_all(MneMount *mount, MneTask *task)
 void mne_op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync,
 		     struct fuse_file_info *info)
 {
-	MneTask task = { .run = sync_all, .req = req, .ino = ino };
+	MneTask task = { .run = sync_all, .req = req, .ino = ino, .with_fence = true };
 
 	(void)datasync;
 	(void)info;

@@ -141,9 +141,16 @@ static void reply_written(fuse_req_t req, fuse_ino_t ino, ssize_t written)
 
 static void write_control(MneMount *mount, MneTask *task)
 {
-	ssize_t written = mne_handle_write(task->handle, 0, mne_slice_of(task->bytes),
-					   false);
+	MneWaiter waiter = { .handle = task->handle };
+	bool waits = mne_handle_may_wait(task->handle) && !(task->flags & O_NONBLOCK);
+	ssize_t written;
 
+	if (waits)
+		mne_crew_wait_begin(mount->crew, task->req, &waiter);
+	written = mne_handle_write_control(task->handle, mne_slice_of(task->bytes),
+					   waits ? &waiter.wait : NULL);
+	if (waits)
+		mne_crew_wait_end(mount->crew, task->req, &waiter);
 	mne_share_tables(mount);
 	mne_crew_forget_stale(mount);
 	reply_written(task->req, task->ino, written);

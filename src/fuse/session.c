@@ -21,6 +21,7 @@
 #include "fuse/uring.h"
 #include "fuse/wire.h"
 #include "ns/clock.h"
+#include "txn/txlock.h"
 #include "util/log.h"
 #include "util/text.h"
 
@@ -333,6 +334,7 @@ static int with_store(const MneFuseOptions *options, MneStore *store, MneCkpt *c
 
 	ns->options.settle_user = &mount;
 	mne_store_set_tx_mem(store, options->tx.mem);
+	mne_store_set_tx_lock_timeout(store, options->tx.lock_seconds * 1000);
 	mne_log_set_tap(tell_message, store);
 	result = mount_and_serve(&mount, options, mount_point, daemon);
 	mne_log_set_tap(NULL, NULL);

@@ -27,7 +27,7 @@ typedef struct {
 	gid_t gid;
 } MneCtlOpen;
 
-/* A read that waits ends with -EINTR when it is over. */
+/* A read or a write that waits ends with -EINTR when it is over. */
 typedef struct {
 	_Atomic bool over;
 } MneCtlWait;
@@ -36,10 +36,10 @@ typedef struct {
 	/* NULL: -EACCES.  wait: NULL when it must not wait (then -EAGAIN). */
 	ssize_t (*read)(MneCtlFile *file, uint64_t offset, void *buffer, size_t len,
 			const MneCtlWait *wait);
-	/* All of bytes, or an error.  NULL: -EACCES. */
-	int (*write)(MneCtlFile *file, MneSlice bytes);
+	/* All of bytes, or an error.  NULL: -EACCES.  wait: as of read. */
+	int (*write)(MneCtlFile *file, MneSlice bytes, const MneCtlWait *wait);
 	void (*close)(MneCtlFile *file);
-	/* Whoever waits in read() looks at its MneCtlWait again; NULL: read never waits.
+	/* Whoever waits looks at its MneCtlWait again; NULL: nobody ever waits.
 	 * Called with a lock held: it takes none but those from MNE_RANK_HANDLE on. */
 	void (*wake)(MneCtlFile *file);
 } MneCtlFileOps;

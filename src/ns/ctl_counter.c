@@ -113,7 +113,8 @@ static int run(const Counter *counter, char *line, int64_t *out_value)
 	return mne_counter_add(counter->ns->store, &spot, &make, &step, out_value);
 }
 
-static int counter_write(MneCtlFile *file, MneSlice bytes)
+static int counter_write(MneCtlFile *file, MneSlice bytes,
+			 const MneCtlWait *wait G_GNUC_UNUSED)
 {
 	Counter *counter = (Counter *)file;
 	g_autofree char *line = g_strndup((const char *)bytes.data, bytes.len);

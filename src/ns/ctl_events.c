@@ -167,7 +167,8 @@ static void report(MneNs *ns, const char *text)
 	g_string_free(members, TRUE);
 }
 
-static int events_write(MneCtlFile *file, MneSlice bytes)
+static int events_write(MneCtlFile *file, MneSlice bytes,
+			const MneCtlWait *wait G_GNUC_UNUSED)
 {
 	Events *events = (Events *)file;
 	g_autofree char *text = g_strndup((const char *)bytes.data, bytes.len);

@@ -63,7 +63,8 @@ static void set_text(Text *text, GString *to)
 	g_string_assign(text->text, to->str);
 }
 
-static int text_write(MneCtlFile *file, MneSlice bytes)
+static int text_write(MneCtlFile *file, MneSlice bytes,
+		      const MneCtlWait *wait G_GNUC_UNUSED)
 {
 	Text *text = (Text *)file;
 	g_autofree char *copy = NULL;

@@ -10,7 +10,7 @@
 
 #include "ns/ctl.h"
 #include "ns/frags.h"
-#include "ns/txdir.h"
+#include "ns/txfile.h"
 #include "txn/file.h"
 
 #include <fcntl.h>
@@ -204,11 +204,15 @@ ssize_t mne_handle_read_control(MneHandle *handle, uint64_t offset, void *buffer
 	return ops->read(handle->control, offset, buffer, len, wait);
 }
 
-static int write_control(MneHandle *handle, MneSlice bytes)
+ssize_t mne_handle_write_control(MneHandle *handle, MneSlice bytes,
+				 const MneCtlWait *wait)
 {
 	const MneCtlFileOps *ops = handle->control->ops;
 
-	return ops->write ? ops->write(handle->control, bytes) : -EACCES;
+	if (!ops->write)
+		return -EACCES;
+	MNE_TRY(ops->write(handle->control, bytes, wait));
+	return (ssize_t)bytes.len;
 }
 
 ssize_t mne_handle_read(MneHandle *handle, uint64_t offset, void *buffer, size_t len)
@@ -242,10 +246,6 @@ bool mne_handle_has_suid(MneHandle *handle)
 ssize_t mne_handle_write(MneHandle *handle, uint64_t offset, MneSlice bytes,
 			 bool kill_suid)
 {
-	if (mne_handle_is_control(handle)) {
-		MNE_TRY(write_control(handle, bytes));
-		return (ssize_t)bytes.len;
-	}
 	if (!handle->file)
 		return -EBADF;
 	if (handle->self.tx)

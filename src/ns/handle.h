@@ -25,11 +25,13 @@ void mne_handle_close(MneHandle *handle);
 /* Not to be cached; reads and writes may take long, and a write needs a fence as
  * mne_ns_is_slow() says. */
 bool mne_handle_is_control(const MneHandle *handle);
-/* Of a control file: its reads may wait for something to happen. */
+/* Of a control file: its reads and writes may wait for something to happen. */
 bool mne_handle_may_wait(const MneHandle *handle);
 void mne_handle_wake(MneHandle *handle);
 ssize_t mne_handle_read_control(MneHandle *handle, uint64_t offset, void *buffer,
 				size_t len, const MneCtlWait *wait) MNE_CHECKED;
+ssize_t mne_handle_write_control(MneHandle *handle, MneSlice bytes,
+				 const MneCtlWait *wait) MNE_CHECKED;
 
 ssize_t mne_handle_read(MneHandle *handle, uint64_t offset, void *buffer, size_t len)
 	MNE_CHECKED;

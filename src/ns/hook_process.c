@@ -159,7 +159,8 @@ static int take_line(Process *process, const char *line)
 	return 0;
 }
 
-static int join_write(MneCtlFile *file, MneSlice bytes)
+static int join_write(MneCtlFile *file, MneSlice bytes,
+		      const MneCtlWait *wait G_GNUC_UNUSED)
 {
 	Process *process = ((Join *)file)->process;
 	const char *newline;

@@ -12,6 +12,7 @@
 #include "ns/tx.h"
 
 #include "ns/ns.h"
+#include "txn/txlock.h"
 #include "util/log.h"
 
 #include <stdlib.h>
@@ -105,6 +106,11 @@ uid_t mne_ns_tx_uid(const MneNsTx *tx)
 	return tx->uid;
 }
 
+const char *mne_ns_tx_name(const MneNsTx *tx)
+{
+	return tx->name;
+}
+
 void mne_ns_tx_own(MneNsTx *tx, int more)
 {
 	if (more > 0)
@@ -186,6 +192,7 @@ int mne_ns_tx_begin(MneNs *ns, MneNsTx *outer, MneSlice name, uid_t uid,
 	tx->name = g_strndup((const char *)name.data, name.len);
 	tx->uid = uid;
 	MNE_TRY(mne_tx_begin(of, &tx->tx));
+	mne_tx_set_label(tx->tx, tx->name);
 	err = enroll(ns, tx);
 	if (err < 0) {
 		mne_tx_abort(tx->tx);
@@ -277,6 +284,34 @@ static void forget_change(MneNs *ns, MneNsTx *in, const MneTxChange *change)
 		add_stale(ns, number, change->name);
 }
 
+static void forget_changes(MneNs *ns, MneNsTx *in, const GArray *changes)
+{
+	for (guint i = 0; i < changes->len; i++)
+		forget_change(ns, in, &g_array_index(changes, MneTxChange, i));
+}
+
+/* ---- locks ---- */
+
+MneTx *mne_ns_tx_inside(const MneNsTx *tx)
+{
+	return tx->tx;
+}
+
+int mne_ns_tx_lock(MneNs *ns, MneNsTx *tx, const GArray *wants,
+		   const _Atomic bool *over)
+{
+	g_autoptr(GArray) changes = g_array_new(FALSE, TRUE, sizeof(MneTxChange));
+	int err;
+
+	MNE_TRY(mne_ns_tx_require(tx));
+	err = mne_tx_lock(tx->tx, (const MneLockWant *)(const void *)wants->data,
+			  wants->len, over, changes);
+	while (tx->outer)
+		tx = tx->outer;
+	forget_changes(ns, tx, changes);
+	return err;
+}
+
 /* ---- ending ---- */
 
 static void end(MneNs *ns, MneNsTx *tx)
@@ -309,10 +344,10 @@ int mne_ns_tx_commit(MneNs *ns, MneNsTx *tx, bool durable, GString *answer)
 	if (changes)
 		follow(ns, tx->outer, changes);
 	mne_inodes_move_end(ns->inodes);
-	for (guint i = 0; changes && i < changes->len; i++)
-		forget_change(ns, tx->outer, &g_array_index(changes, MneTxChange, i));
-	if (changes)
+	if (changes) {
+		forget_changes(ns, tx->outer, changes);
 		end(ns, tx);
+	}
 	MNE_TRY(err);
 	mne_tx_info(tx->tx, &info);
 	if (answer)
@@ -365,10 +400,22 @@ static bool is_idle(MneNs *ns, MneNsTx *tx)
 	int64_t limit = (int64_t)ns->txs->limits.idle_seconds * G_USEC_PER_SEC;
 	MneTxInfo info;
 
-	if (limit == 0 || mne_ns_tx_is_owned(tx) || has_inner(ns, tx))
+	if (limit == 0 || mne_ns_tx_is_owned(tx) || has_inner(ns, tx) ||
+	    mne_tx_waits(tx->tx))
 		return false;
 	mne_tx_info(tx->tx, &info);
 	return g_get_monotonic_time() - info.used > limit;
+}
+
+static void abort_idle(MneNs *ns, MneNsTx *tx)
+{
+	g_autofree char *activity = mne_tx_activity(tx->tx);
+
+	mne_log_say("transaction %s%s%s%s was not used for %u s and is aborted "
+		    "(mount with -o tx_idle= to allow more)",
+		    tx->name, activity ? " (" : "", activity ? activity : "",
+		    activity ? ")" : "", ns->txs->limits.idle_seconds);
+	mne_ns_tx_abort(ns, tx);
 }
 
 void mne_ns_tx_tick(MneNs *ns)
@@ -378,19 +425,16 @@ void mne_ns_tx_tick(MneNs *ns)
 	for (guint i = 0; i < all->len; i++) {
 		MneNsTx *tx = all->pdata[i];
 
-		if (!is_idle(ns, tx))
-			continue;
-		mne_log_say("transaction %s was not used for %u s and is aborted "
-			    "(mount with -o tx_idle= to allow more)",
-			    tx->name, ns->txs->limits.idle_seconds);
-		mne_ns_tx_abort(ns, tx);
+		if (is_idle(ns, tx))
+			abort_idle(ns, tx);
 	}
 }
 
 static const char *state_name(MneTxState state)
 {
 	switch (state) {
-	case MNE_TX_OPEN: return "open";
+	case MNE_TX_OPEN:
+	case MNE_TX_RENEWING: return "open";
 	case MNE_TX_COMMITTING: return "committing";
 	case MNE_TX_COMMITTED: return "committed";
 	case MNE_TX_CONFLICT: return "conflict";
@@ -402,6 +446,8 @@ static const char *state_name(MneTxState state)
 void mne_ns_tx_print(MneNsTx *tx, GString *to)
 {
 	g_autoptr(GPtrArray) conflicts = mne_tx_conflicts(tx->tx);
+	g_autofree char *lost_to = mne_tx_lost_to(tx->tx);
+	g_autofree char *activity = mne_tx_activity(tx->tx);
 	int64_t now = g_get_monotonic_time();
 	MneTxInfo info;
 
@@ -419,9 +465,14 @@ void mne_ns_tx_print(MneNsTx *tx, GString *to)
 			       (now - info.used) / G_USEC_PER_SEC);
 	g_string_append_printf(to, "uid %u\n", (unsigned)tx->uid);
 	g_string_append_printf(to, "owned %s\n", mne_ns_tx_is_owned(tx) ? "yes" : "no");
+	if (activity)
+		g_string_append_printf(to, "name %s\n", activity);
+	mne_tx_print_locks(tx->tx, to);
 	for (guint i = 0; i < conflicts->len; i++)
 		g_string_append_printf(to, "conflict %s\n",
 				       (const char *)conflicts->pdata[i]);
+	if (lost_to)
+		g_string_append_printf(to, "behind %s\n", lost_to);
 }
 
 int mne_ns_tx_print_changes(MneNsTx *tx, GString *to)

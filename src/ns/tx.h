@@ -4,7 +4,7 @@
  *
  *	/.tx/                 TXS    mkdir begins, rmdir aborts
  *	/.tx/J/…              LIVE   all tables, as J would have them: inodes of their own
- *	/.tx/J/.ctl           TXCTL  takes commands: commit, commit sync, abort, own
+ *	/.tx/J/.ctl           TXCTL  takes commands: see ns/txfile.c
  *	/.tx/J/.status        TXCTL  says how it stands, and what conflicted
  *	/.tx/J/.changes       TXCTL  lists what a commit would change
  *	/.tx/J/.tx/           TXS    of those inside J
@@ -30,10 +30,14 @@ typedef struct {
 	unsigned max; /* open at a time, nested ones included */
 	unsigned idle_seconds; /* 0: for ever */
 	uint64_t mem; /* bytes of memory of one */
+	unsigned lock_seconds; /* that a lock is waited for; 0: for ever */
 } MneNsTxLimits;
 
-#define MNE_NS_TX_LIMITS_DEFAULT \
-	((MneNsTxLimits){ .max = 64, .idle_seconds = 600, .mem = UINT64_C(256) << 20 })
+#define MNE_NS_TX_LIMITS_DEFAULT                      \
+	((MneNsTxLimits){ .max = 64,                  \
+			  .idle_seconds = 600,        \
+			  .mem = UINT64_C(256) << 20, \
+			  .lock_seconds = 60 })
 
 MneNsTxs *mne_ns_txs_new(const MneNsTxLimits *limits);
 /* All are aborted. */
@@ -50,6 +54,7 @@ MneStore *mne_ns_tx_store(const MneNsTx *tx);
 int mne_ns_tx_require(const MneNsTx *tx) MNE_CHECKED;
 uint64_t mne_ns_tx_id(const MneNsTx *tx);
 uid_t mne_ns_tx_uid(const MneNsTx *tx);
+const char *mne_ns_tx_name(const MneNsTx *tx);
 /* One more open file owns it, or one less. */
 void mne_ns_tx_own(MneNsTx *tx, int more);
 bool mne_ns_tx_is_owned(const MneNsTx *tx);
@@ -68,6 +73,10 @@ unsigned mne_ns_tx_count(struct MneNs *ns);
 int mne_ns_tx_commit(struct MneNs *ns, MneNsTx *tx, bool durable, GString *answer)
 	MNE_CHECKED;
 void mne_ns_tx_abort(struct MneNs *ns, MneNsTx *tx);
+/* What mne_tx_lock() says. */
+int mne_ns_tx_lock(struct MneNs *ns, MneNsTx *tx, const GArray *wants,
+		   const _Atomic bool *over) MNE_CHECKED;
+MneTx *mne_ns_tx_inside(const MneNsTx *tx);
 void mne_ns_tx_print(MneNsTx *tx, GString *to);
 int mne_ns_tx_print_changes(MneNsTx *tx, GString *to) MNE_CHECKED;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ns/txdir.c - `.tx`, and the files `.ctl` and `.status` of a transaction
+ * ns/txdir.c - `.tx`, and which files stand in a transaction
  */
 #define G_LOG_DOMAIN "mne-ns"
 
@@ -9,20 +9,16 @@
 #include "ns/txdir.h"
 
 #include "ns/attr.h"
-#include "ns/ctl_text.h"
-
-#include <fcntl.h>
+#include "ns/txfile.h"
 
 #define DOMAIN_DIR  3u /* of hidden inode numbers: these kinds */
 #define DOMAIN_ROOT 4u
 #define DOMAIN_FILE 5u
 
-enum { FILE_CTL = 1, FILE_STATUS = 2, FILE_CHANGES = 3 };
-
 static const char *const file_names[] = {
-	[FILE_CTL] = ".ctl",
-	[FILE_STATUS] = ".status",
-	[FILE_CHANGES] = ".changes",
+	[MNE_TX_FILE_CTL] = ".ctl",
+	[MNE_TX_FILE_STATUS] = ".status",
+	[MNE_TX_FILE_CHANGES] = ".changes",
 };
 
 static int like_root(MneNs *ns, struct stat *out)
@@ -59,7 +55,7 @@ static int stat_dir(MneNs *ns, const MneIdentity *dir, struct stat *out)
 
 static int stat_file(MneNs *ns, const MneIdentity *file, struct stat *out)
 {
-	uint32_t mode = file->rec == FILE_CTL ? 0600 : 0400;
+	uint32_t mode = file->rec == MNE_TX_FILE_CTL ? 0600 : 0400;
 	struct stat like;
 
 	MNE_TRY(like_root(ns, &like));
@@ -140,7 +136,7 @@ int mne_tx_dir_remove(MneNs *ns, const MneIdentity *dir, MneSlice name)
 
 static uint64_t file_called(MneSlice name)
 {
-	for (unsigned i = FILE_CTL; i <= FILE_CHANGES; i++)
+	for (unsigned i = MNE_TX_FILE_CTL; i <= MNE_TX_FILE_CHANGES; i++)
 		if (mne_slice_equal(name, mne_slice_str(file_names[i])))
 			return i;
 	return 0;
@@ -178,122 +174,5 @@ int mne_tx_dir_found(MneNs *ns, const MneIdentity *parent, MneSlice name, MneFou
 	*out = (MneFound){ .entry_timeout = MNE_LONG_TIMEOUT };
 	MNE_TRY(mne_tx_dir_stat(ns, &self, &out->attr));
 	out->inode = mne_inodes_look_up(ns->inodes, &self, MNE_ROOT_DIR, name);
-	return 0;
-}
-
-/* ---- the files ---- */
-
-typedef struct {
-	MneCtlFile base;
-	MneNs *ns; /* borrowed */
-	MneNsTx *tx; /* reference */
-	MneLock lock;
-	GString *text;
-	bool owns;
-} TxFile;
-
-static ssize_t file_read(MneCtlFile *base, uint64_t offset, void *buffer, size_t len,
-			 const MneCtlWait *wait G_GNUC_UNUSED)
-{
-	TxFile *file = (TxFile *)base;
-
-	MNE_WITH_LOCK(&file->lock);
-	return mne_ctl_text_read(mne_slice(file->text->str, file->text->len), offset,
-				 buffer, len);
-}
-
-static void set_text(TxFile *file, GString *take_text)
-{
-	MNE_WITH_LOCK(&file->lock);
-	g_string_free(file->text, TRUE);
-	file->text = take_text;
-}
-
-static int run_own(TxFile *file)
-{
-	if (!file->owns)
-		mne_ns_tx_own(file->tx, 1);
-	file->owns = true;
-	return 0;
-}
-
-static int run_line(TxFile *file, const char *line, GString *answer)
-{
-	MNE_TRY(mne_ns_tx_require(file->tx));
-	if (strcmp(line, "commit") == 0)
-		return mne_ns_tx_commit(file->ns, file->tx, false, answer);
-	if (strcmp(line, "commit sync") == 0)
-		return mne_ns_tx_commit(file->ns, file->tx, true, answer);
-	if (strcmp(line, "own") == 0)
-		return run_own(file);
-	if (strcmp(line, "abort") == 0) {
-		mne_ns_tx_abort(file->ns, file->tx);
-		return 0;
-	}
-	return mne_throw(BAD_CTL,
-			 "%s: a transaction takes commit, commit sync, abort, own",
-			 line);
-}
-
-static int file_write(MneCtlFile *base, MneSlice bytes)
-{
-	g_autofree char *text = g_strndup((const char *)bytes.data, bytes.len);
-	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-	TxFile *file = (TxFile *)base;
-	GString *answer = g_string_new(NULL);
-	int err = 0;
-
-	for (char **line = lines; *line && err == 0; line++)
-		if (**line)
-			err = run_line(file, g_strstrip(*line), answer);
-	if (err < 0)
-		g_string_assign(answer, mne_err_sentence(err));
-	set_text(file, answer);
-	return err;
-}
-
-/* With who owned it, it goes. */
-static void file_close(MneCtlFile *base)
-{
-	TxFile *file = (TxFile *)base;
-
-	if (file->owns) {
-		mne_ns_tx_own(file->tx, -1);
-		if (!mne_ns_tx_is_owned(file->tx))
-			mne_ns_tx_abort(file->ns, file->tx);
-	}
-	mne_ns_tx_unref(file->tx);
-	g_string_free(file->text, TRUE);
-	mne_lock_clear(&file->lock);
-	g_free(file);
-}
-
-static const MneCtlFileOps ctl_ops = { .read = file_read,
-				       .write = file_write,
-				       .close = file_close };
-static const MneCtlFileOps status_ops = { .read = file_read, .close = file_close };
-
-int mne_tx_file_open(MneNs *ns, const MneIdentity *self, const MneCtlOpen *how,
-		     MneCtlFile **out_file)
-{
-	bool writes = (how->flags & O_ACCMODE) != O_RDONLY;
-	g_autoptr(GString) text = g_string_new(NULL);
-	TxFile *file;
-
-	if (self->rec != FILE_CTL && writes)
-		return -EACCES;
-	if (how->uid != 0 && how->uid != mne_ns_tx_uid(self->tx))
-		return -EACCES;
-	if (self->rec == FILE_STATUS)
-		mne_ns_tx_print(self->tx, text);
-	if (self->rec == FILE_CHANGES)
-		MNE_TRY(mne_ns_tx_print_changes(self->tx, text));
-	file = g_new0(TxFile, 1);
-	file->base.ops = self->rec == FILE_CTL ? &ctl_ops : &status_ops;
-	file->ns = ns;
-	file->tx = mne_ns_tx_ref(self->tx);
-	mne_lock_init(&file->lock, MNE_RANK_HANDLE);
-	file->text = g_steal_pointer(&text);
-	*out_file = &file->base;
 	return 0;
 }

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ns/txdir.h - `.tx`, and the files `.ctl` and `.status` of a transaction
+ * ns/txdir.h - `.tx`, and which files stand in a transaction
  */
 #pragma once
 
-#include "ns/ctl.h"
 #include "ns/ns.h"
 
 /* The `.tx` of the mount's root, or of a transaction's. */
@@ -27,5 +26,3 @@ void mne_tx_root_attr(const MneIdentity *self, struct stat *io);
 bool mne_tx_has_file(const MneIdentity *dir, MneSlice name);
 int mne_tx_file_lookup(MneNs *ns, const MneIdentity *dir, MneSlice name, MneFound *out)
 	MNE_CHECKED;
-int mne_tx_file_open(MneNs *ns, const MneIdentity *self, const MneCtlOpen *how,
-		     MneCtlFile **out_file) MNE_CHECKED;

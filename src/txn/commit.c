@@ -134,7 +134,7 @@ int mne_commit_apply(MneCommit *commit)
 		mne_frags_remove(store->frags,
 				 g_array_index(commit->frags_gone, uint32_t, i));
 	if (commit->telling)
-		mne_tell_all(store, commit->telling, commit->seq, NULL);
+		mne_tell_all(store, commit->telling, commit->seq, commit->by);
 	store->orphans += commit->orphans;
 	store->commits++;
 	return 0;

@@ -39,6 +39,7 @@ typedef struct {
 	GHashTable *kept; /* set of GBytes: keys whose images it retains; NULL: none */
 	struct MneTelling
 		*telling; /* what listeners will hear: see txn/tell.h; or NULL */
+	const char *by; /* borrowed: whose it is, as more members of each event */
 } MneCommit;
 
 /* STORE_FAILED after a failed sync; -EROFS on a read-only store. */

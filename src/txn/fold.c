@@ -49,6 +49,7 @@ typedef struct {
 	GPtrArray *frozen; /* MneFile */
 	GArray *late; /* MneLate: bytes that the reaper is given */
 	bool makes_tables;
+	char *by; /* whose it is, for events */
 } Fold;
 
 static void will_free(void *data)
@@ -76,6 +77,7 @@ static void fold_clear(Fold *fold)
 	g_hash_table_unref(fold->will);
 	g_hash_table_unref(fold->given_up);
 	mne_commit_end(&fold->commit);
+	g_free(fold->by);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Fold, fold_clear)
 
@@ -225,15 +227,14 @@ static struct timespec later(struct timespec a, struct timespec b)
 	return a.tv_nsec > b.tv_nsec ? a : b;
 }
 
-/* The entries that others made since stay counted. */
-static int merge_dir(Fold *fold, const MneKey *key, GBytes *now, MneNode *node)
+int mne_tx_merge_dir(MneTx *tx, MneSlice key, GBytes *now, MneNode *node)
 {
 	g_autoptr(GBytes) value = NULL;
 	g_auto(MneNode) before = { 0 };
 	g_auto(MneNode) after = { 0 };
 
-	MNE_TRY(value_at(fold->tx->below, mne_key_slice(key), &value));
-	if (!value || !now || mne_value_seq(mne_slice_of(now)) <= fold->tx->base_seq)
+	MNE_TRY(value_at(tx->below, key, &value));
+	if (!value || !now || mne_value_seq(mne_slice_of(now)) <= tx->base_seq)
 		return 0;
 	MNE_TRY(mne_node_decode(value, &before));
 	MNE_TRY(mne_node_decode(now, &after));
@@ -272,7 +273,7 @@ static int put_inode(Fold *fold, const MneKey *key, GBytes *staged)
 	MNE_TRY(note_late(fold, key, now));
 	was = g_hash_table_lookup(fold->was, &node.rec);
 	if (mne_node_is_dir(&node))
-		MNE_TRY(merge_dir(fold, key, now, &node));
+		MNE_TRY(mne_tx_merge_dir(fold->tx, mne_key_slice(key), now, &node));
 	else
 		bump(fold, key, was, mne_slice_of(now), &node);
 	node.seq = was ? was->seq : 0;
@@ -547,6 +548,8 @@ int mne_tx_fold(MneTx *tx, const MneReads *reads, GArray *changes)
 		return 0; /* what it read was so, all of it, when it began */
 	MNE_TRY(mne_tx_admit(tx));
 	MNE_TRY(mne_commit_begin(tx->of, &fold.commit));
+	fold.by = mne_tx_members(tx);
+	fold.commit.by = fold.by;
 	MNE_TRY(mne_tx_validate(tx, reads));
 	MNE_TRY(build(&fold));
 	if (mne_kv_batch_count(tx->of->batch) == 0)

@@ -42,6 +42,7 @@ typedef struct {
 	Side staged, below;
 	MneKey prefix, from;
 	MneKey last; /* handed out */
+	unsigned moment; /* in which it began */
 	bool ended;
 } OverlayIter;
 
@@ -109,7 +110,9 @@ static void overlay_iter_free(MneIter *base)
 	OverlayIter *iter = (OverlayIter *)base;
 	MneOverlay *overlay = iter->overlay;
 
-	if (overlay->watch && (iter->ended || iter->last.len > 0))
+	if (overlay->watch && iter->moment != overlay->moment)
+		overlay->watch->late(overlay, mne_key_slice(&iter->prefix));
+	else if (overlay->watch && (iter->ended || iter->last.len > 0))
 		overlay->watch->range(overlay, mne_key_slice(&iter->prefix),
 				      mne_key_slice(&iter->from),
 				      mne_key_slice(&iter->last), iter->ended);
@@ -133,6 +136,7 @@ static int overlay_iter(MneView *base, MneSlice prefix, MneSlice from,
 	iter = g_new0(OverlayIter, 1);
 	iter->base.ops = &overlay_iter_ops;
 	iter->overlay = overlay;
+	iter->moment = overlay->moment;
 	iter->staged = (Side){ .iter = mne_iter_kv_new(staged, prefix, from),
 			       .stale = true };
 	iter->below = (Side){ .iter = g_steal_pointer(&below), .stale = true };

@@ -16,6 +16,8 @@ typedef struct {
 	int (*key)(MneOverlay *overlay, MneSlice key);
 	void (*range)(MneOverlay *overlay, MneSlice prefix, MneSlice from,
 		      MneSlice last, bool ended);
+	/* Somebody still looked at this in a moment that was left. */
+	void (*late)(MneOverlay *overlay, MneSlice prefix);
 } MneOverlayWatch;
 
 struct MneOverlay {
@@ -23,6 +25,7 @@ struct MneOverlay {
 	MneKv *staged; /* borrowed */
 	MneView *below; /* borrowed */
 	const MneOverlayWatch *watch; /* NULL: nobody notes what is read */
+	_Atomic unsigned moment; /* counts those that were below */
 };
 
 void mne_overlay_init(MneOverlay *overlay, MneKv *staged, MneView *below,

@@ -69,7 +69,7 @@ bool mne_store_was_unclean(const MneStore *store);
 /* Everything committed before the call survives power loss on return; concurrent callers
  * share one barrier. */
 int mne_store_barrier(MneStore *store) MNE_CHECKED;
-/* Commit every uncommitted file, then barrier: syncfs(2). */
+/* Commit every uncommitted file, then barrier. */
 int mne_store_sync(MneStore *store) MNE_CHECKED;
 
 /* Activate a checkpoint.  Durable on return.  CKPT_EXISTS, CKPT_NAME, CKPT_NOTE, NO_TABLE,

@@ -177,7 +177,7 @@ static void add_version(GString *to, const char *name, GBytes *value)
 typedef struct {
 	MneStore *store;
 	const MneTelling *telling;
-	const char *activity; /* or NULL */
+	const char *by; /* whose it is: more members */
 	uint64_t seq;
 	double time;
 	GPtrArray *events; /* of Told */
@@ -214,10 +214,7 @@ static void tell(Teller *teller, const Change *change, char *take_table,
 
 	mne_feed_begin(line, change->is ? "write" : "delete", teller->seq,
 		       teller->time);
-	if (teller->activity) {
-		g_string_append(line, ",\"tx\":");
-		mne_text_add_json(line, mne_slice_str(teller->activity));
-	}
+	g_string_append(line, teller->by);
 	g_string_append(line, ",\"table\":");
 	mne_text_add_json(line, mne_slice_str(take_table));
 	g_string_append(line, ",\"path\":");
@@ -292,6 +289,7 @@ static void tell_table(Teller *teller, const Change *change, const MneKeyParts *
 	line = g_string_new(NULL);
 	mne_feed_begin(line, change->is ? "create_table" : "delete_table", teller->seq,
 		       teller->time);
+	g_string_append(line, teller->by);
 	g_string_append(line, ",\"table\":");
 	mne_text_add_json(line, key->name);
 	told->line = g_string_free(line, FALSE);
@@ -315,12 +313,12 @@ static void tell_change(Teller *teller, const Change *change)
 }
 
 void mne_tell_all(MneStore *store, const MneTelling *telling, uint64_t seq,
-		  const char *activity)
+		  const char *by)
 {
 	g_autoptr(GPtrArray) events = g_ptr_array_new_with_free_func(told_free);
 	Teller teller = { .store = store,
 			  .telling = telling,
-			  .activity = activity,
+			  .by = by ? by : "",
 			  .seq = seq,
 			  .time = (double)g_get_real_time() / 1e6,
 			  .events = events };

@@ -17,9 +17,10 @@ typedef struct MneTelling MneTelling;
  * listens.  *io_telling is made at need. */
 int mne_tell_note(MneStore *store, MneTelling **io_telling, MneSlice key,
 		  MneSlice value) MNE_CHECKED;
-/* The batch was applied, and the gate is still held. */
+/* The batch was applied, and the gate is still held.  by: more members of each event, such
+ * as ",\"tx\":\"J\""; or NULL. */
 void mne_tell_all(MneStore *store, const MneTelling *telling, uint64_t seq,
-		  const char *activity);
+		  const char *by);
 void mne_telling_free(MneTelling *telling);
 
 /* Something that writers wait for took so long, in milliseconds: an "overload" when that is

@@ -20,7 +20,7 @@
 static int enter(MneTx *tx)
 {
 	MNE_WITH_LOCK(&tx->lock);
-	while (tx->state == MNE_TX_COMMITTING)
+	while (tx->state == MNE_TX_COMMITTING || tx->state == MNE_TX_RENEWING)
 		mne_cond_wait(&tx->left, &tx->lock);
 	if (tx->state == MNE_TX_COMMITTED || tx->state == MNE_TX_ABORTED)
 		return mne_throw(TX_GONE, "the transaction has ended");
@@ -122,7 +122,14 @@ static void note_range(MneOverlay *overlay, MneSlice prefix, MneSlice from,
 	mne_reads_add_range(tx->reads, prefix, from, last, ended);
 }
 
-static const MneOverlayWatch watch = { note_key, note_range };
+/* Whether somebody changed it since then can no longer be said. */
+static void note_late(MneOverlay *overlay, MneSlice prefix)
+{
+	if (prefix.data[0] != MNE_TAG_EXTENT) /* they change with their inode only */
+		mne_tx_add_conflict(tx_of_overlay(overlay), prefix);
+}
+
+static const MneOverlayWatch watch = { note_key, note_range, note_late };
 
 /* ---- beginning ---- */
 
@@ -172,6 +179,9 @@ static void free_parts(MneTx *tx)
 	g_clear_pointer(&tx->segments, g_hash_table_unref);
 	g_clear_pointer(&tx->conflicts, g_ptr_array_unref);
 	g_clear_pointer(&tx->outer, mne_tx_unref);
+	g_free(tx->label);
+	g_free(tx->activity);
+	g_free(tx->lost_to);
 	mne_cond_clear(&tx->left);
 	mne_lock_clear(&tx->lock);
 	g_free(tx);
@@ -198,8 +208,10 @@ static void enroll(MneTx *tx)
 {
 	MneTxs *txs = mne_store_root(tx->of)->txs;
 
+	tx->lock_timeout = mne_tx_locks_timeout(&txs->locks);
 	mne_lock(&txs->lock);
 	tx->epoch = txs->epochs++;
+	tx->born = tx->epoch + 1;
 	g_queue_push_tail(&txs->open, tx);
 	mne_unlock(&txs->lock);
 	if (!tx->outer)
@@ -262,7 +274,7 @@ void mne_tx_unref(MneTx *tx)
 {
 	if (!tx || !mne_ref_put(&tx->ref))
 		return;
-	g_assert(!tx->moment);
+	g_assert(!tx->moment && !tx->locks);
 	free_parts(tx);
 }
 
@@ -274,6 +286,8 @@ MneStore *mne_tx_store(MneTx *tx)
 int mne_tx_require_open(MneTx *tx)
 {
 	MNE_WITH_LOCK(&tx->lock);
+	while (tx->state == MNE_TX_RENEWING)
+		mne_cond_wait(&tx->left, &tx->lock);
 	if (tx->state == MNE_TX_OPEN)
 		return 0;
 	if (tx->state == MNE_TX_CONFLICT)
@@ -382,6 +396,8 @@ void mne_tx_add_segments(MneTx *tx, GHashTable *segments)
 static int close_for_commit(MneTx *tx)
 {
 	MNE_WITH_LOCK(&tx->lock);
+	while (tx->state == MNE_TX_RENEWING)
+		mne_cond_wait(&tx->left, &tx->lock);
 	if (tx->state != MNE_TX_OPEN)
 		return mne_throw(TX_GONE, "the transaction has ended");
 	if (tx->inner > 0)
@@ -392,11 +408,34 @@ static int close_for_commit(MneTx *tx)
 	return 0;
 }
 
-static void open_again(MneTx *tx, MneTxState state)
+/* Who has failed keeps nobody waiting. */
+static void reopen(MneTx *tx, bool failed)
+{
+	mne_lock(&tx->lock);
+	tx->state = failed ? MNE_TX_CONFLICT : MNE_TX_OPEN;
+	mne_cond_broadcast(&tx->left);
+	mne_unlock(&tx->lock);
+	if (failed && !tx->outer)
+		mne_tx_release_locks(tx);
+}
+
+static bool take_for_failure(MneTx *tx, const char *lost, const char *culprit)
 {
 	MNE_WITH_LOCK(&tx->lock);
-	tx->state = state;
-	mne_cond_broadcast(&tx->left);
+	while (tx->state == MNE_TX_RENEWING)
+		mne_cond_wait(&tx->left, &tx->lock);
+	if (tx->state != MNE_TX_OPEN)
+		return false;
+	tx->state = MNE_TX_CONFLICT;
+	g_ptr_array_add(tx->conflicts, g_strconcat("lock ", lost, NULL));
+	tx->lost_to = g_strdup(culprit);
+	return true;
+}
+
+void mne_tx_fail_for_lock(MneTx *tx, const char *lost, const char *culprit)
+{
+	if (take_for_failure(tx, lost, culprit))
+		mne_tx_release_locks(tx);
 }
 
 /* No more reads; the moment is let go. */
@@ -413,9 +452,11 @@ static void end(MneTx *tx, MneTxState state)
 	mne_unlock(&tx->lock);
 	mne_kv_close(moment);
 	retire(tx);
+	if (!tx->outer)
+		mne_tx_release_locks(tx);
 }
 
-static MneReads *take_reads(MneTx *tx)
+MneReads *mne_tx_take_reads(MneTx *tx)
 {
 	MneReads *reads;
 
@@ -425,7 +466,7 @@ static MneReads *take_reads(MneTx *tx)
 	return reads;
 }
 
-static void add_reads(MneTx *tx, const MneReads *reads)
+void mne_tx_add_reads(MneTx *tx, const MneReads *reads)
 {
 	MNE_WITH_LOCK(&tx->lock);
 	mne_reads_add_all(tx->reads, reads);
@@ -440,12 +481,12 @@ static int commit_closed(MneTx *tx, GArray *changes)
 
 	mne_lock(&tx->store->gate);
 	mne_unlock(&tx->store->gate);
-	reads = take_reads(tx);
+	reads = mne_tx_take_reads(tx);
 	err = mne_tx_fold(tx, reads, changes);
 	if (err < 0)
-		add_reads(tx, reads);
+		mne_tx_add_reads(tx, reads);
 	else if (tx->outer)
-		add_reads(tx->outer, reads);
+		mne_tx_add_reads(tx->outer, reads);
 	return err;
 }
 
@@ -465,8 +506,7 @@ int mne_tx_commit(MneTx *tx, bool durable, GArray **out_changes)
 	MNE_TRY(close_for_commit(tx));
 	err = commit_closed(tx, changes);
 	if (err < 0) {
-		open_again(tx,
-			   mne_err_is(err, ECANCELED) ? MNE_TX_CONFLICT : MNE_TX_OPEN);
+		reopen(tx, mne_err_is(err, ECANCELED));
 		return err;
 	}
 	end(tx, MNE_TX_COMMITTED);
@@ -488,7 +528,7 @@ static GPtrArray *inner_of(MneTx *tx)
 static bool take_for_abort(MneTx *tx)
 {
 	MNE_WITH_LOCK(&tx->lock);
-	while (tx->state == MNE_TX_COMMITTING)
+	while (tx->state == MNE_TX_COMMITTING || tx->state == MNE_TX_RENEWING)
 		mne_cond_wait(&tx->left, &tx->lock);
 	if (!tx->begun || (tx->state != MNE_TX_OPEN && tx->state != MNE_TX_CONFLICT))
 		return false;
@@ -507,37 +547,7 @@ void mne_tx_abort(MneTx *tx)
 	for (guint i = 0; i < inner->len; i++)
 		mne_tx_abort(inner->pdata[i]);
 	end(tx, MNE_TX_ABORTED);
-	reads = take_reads(tx);
+	reads = mne_tx_take_reads(tx);
 	if (tx->outer)
-		add_reads(tx->outer, reads);
-}
-
-MneTxState mne_tx_state(MneTx *tx)
-{
-	MNE_WITH_LOCK(&tx->lock);
-	return tx->state;
-}
-
-GPtrArray *mne_tx_conflicts(MneTx *tx)
-{
-	GPtrArray *copy = g_ptr_array_new_with_free_func(g_free);
-
-	MNE_WITH_LOCK(&tx->lock);
-	for (guint i = 0; i < tx->conflicts->len; i++)
-		g_ptr_array_add(copy, g_strdup(tx->conflicts->pdata[i]));
-	return copy;
-}
-
-void mne_tx_info(MneTx *tx, MneTxInfo *out)
-{
-	MNE_WITH_LOCK(&tx->lock);
-	*out = (MneTxInfo){
-		.base_seq = tx->base_seq,
-		.seq = tx->seq,
-		.reads = mne_reads_count(tx->reads),
-		.writes = tx->writes,
-		.bytes = tx->staged_bytes + mne_reads_bytes(tx->reads),
-		.began = tx->began,
-		.used = tx->used,
-	};
+		mne_tx_add_reads(tx->outer, reads);
 }

@@ -7,7 +7,7 @@
  * state of the moment it began and its own changes, which stay in memory (the bytes of big
  * files go to segments, where nothing names them yet).
  *
- *	OPEN ---commit---> COMMITTING ---> COMMITTED
+ *	OPEN ---commit---> COMMITTING ---> COMMITTED      OPEN <---lock---> RENEWING
  *	 |                      |---conflict---> CONFLICT ---abort---> ABORTED
  *	 |                      `---other failure---> OPEN
  *	 `----abort----> ABORTED
@@ -32,6 +32,7 @@ typedef struct MneTx MneTx;
 
 typedef enum {
 	MNE_TX_OPEN,
+	MNE_TX_RENEWING, /* open; see txn/renew.c */
 	MNE_TX_COMMITTING,
 	MNE_TX_COMMITTED,
 	MNE_TX_CONFLICT,
@@ -41,6 +42,13 @@ typedef enum {
 /* of: the live tables, or the store of an open transaction.  -EROFS, STORE_FAILED,
  * TX_GONE. */
 int mne_tx_begin(MneStore *of, MneTx **out_tx) MNE_CHECKED;
+
+/* Its name, for people: before anybody else uses it. */
+void mne_tx_set_label(MneTx *tx, const char *label);
+/* What is done in it; another name, if any, each time. */
+void mne_tx_set_activity(MneTx *tx, const char *name);
+/* NULL: it has none.  A new string. */
+char *mne_tx_activity(MneTx *tx);
 
 MneTx *mne_tx_ref(MneTx *tx);
 void mne_tx_unref(MneTx *tx);
@@ -69,6 +77,9 @@ void mne_tx_abort(MneTx *tx);
 MneTxState mne_tx_state(MneTx *tx);
 /* What conflicted, for people: strings such as "users/alice", owned. */
 GPtrArray *mne_tx_conflicts(MneTx *tx);
+/* It failed for a lock ("lock write users/alice" among the conflicts) that this one has:
+ * its name, a new string, or NULL. */
+char *mne_tx_lost_to(MneTx *tx);
 
 /* What it would change: a line for each path, sorted: "+ ", "~ " or "- " before it. */
 int mne_tx_list(MneTx *tx, GString *to) MNE_CHECKED;

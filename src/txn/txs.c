@@ -22,6 +22,7 @@ MneTxs *mne_txs_new(void)
 	mne_lock_init(&txs->lock, MNE_RANK_READS);
 	g_queue_init(&txs->open);
 	txs->mem = DEFAULT_MEM;
+	mne_tx_locks_init(&txs->locks);
 	txs->graves = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free,
 					    g_free);
 	return txs;
@@ -33,6 +34,7 @@ void mne_txs_free(MneTxs *txs)
 		return;
 	g_assert(g_queue_is_empty(&txs->open));
 	g_hash_table_unref(txs->graves);
+	mne_tx_locks_clear(&txs->locks);
 	mne_lock_clear(&txs->lock);
 	g_free(txs);
 }

@@ -10,9 +10,12 @@
 
 #include "frag/live.h"
 #include "txn/commit.h"
+#include "txn/locktable.h"
 #include "txn/overlay.h"
 #include "txn/reads.h"
 #include "txn/tx.h"
+
+typedef struct MneTxWaiter MneTxWaiter; /* txn/txlock.c */
 
 struct MneTx {
 	MneRef ref;
@@ -30,6 +33,7 @@ struct MneTx {
 	uint64_t first_id; /* ids from here on were born after the beginning */
 	uint64_t epoch; /* number of beginnings before */
 	int64_t began;
+	char *label; /* its name, for people; or NULL */
 
 	MneLock lock; /* of what follows */
 	MneCond left;
@@ -41,8 +45,24 @@ struct MneTx {
 	GHashTable *segments; /* ids: of those its bytes were appended to */
 	GPtrArray *conflicts; /* strings */
 	uint64_t staged_bytes, writes, seq;
+	char *activity; /* what is done in it; or NULL */
+	char *lost_to; /* who has the lock that it failed for; or NULL */
+	uint64_t born; /* its age among those that lock */
+	unsigned lock_timeout; /* milliseconds */
 	_Atomic int64_t used;
+
+	/* Of the outermost one, under the lock of the locks. */
+	MneLockOwner *locks; /* owned; NULL: it never asked for one */
+	MneTxWaiter *waiter; /* borrowed; NULL: none */
 };
+
+/* Who holds which, and who waits: txn/txlock.c. */
+typedef struct {
+	MneLock lock; /* of what follows */
+	MneLockTable *table;
+	unsigned timeout; /* of those that begin; milliseconds */
+	unsigned waiting;
+} MneTxLocks;
 
 /* Of the live store: the transactions that are open in it, nested ones included. */
 typedef struct MneTxs {
@@ -52,6 +72,7 @@ typedef struct MneTxs {
 	uint64_t mem;
 	GHashTable
 		*graves; /* empty segment -> epoch it became so, owned uint64_t both */
+	MneTxLocks locks;
 } MneTxs;
 
 MneTxs *mne_txs_new(void);
@@ -62,7 +83,7 @@ GPtrArray *mne_txs_all(MneStore *live);
 /* The live store under a transaction's. */
 MneStore *mne_store_root(MneStore *store);
 
-/* TX_GONE unless it is open. */
+/* TX_GONE unless it is open; waits while it moves to the present. */
 int mne_tx_require_open(MneTx *tx) MNE_CHECKED;
 /* Into the staged map; the batch of the commit that holds the store's gate. */
 int mne_tx_stage(MneTx *tx, MneCommit *commit) MNE_CHECKED;
@@ -81,7 +102,29 @@ int mne_tx_require_no_conflict(MneTx *tx) MNE_CHECKED;
  * Caller holds no lock: a checkpoint may be dropped. */
 int mne_tx_admit(MneTx *tx) MNE_CHECKED;
 
-/* txn/fold.c: the staged map becomes one commit of tx->of. */
+/* Of events, whose transaction it is: more members of a JSON object, a new string. */
+char *mne_tx_members(MneTx *tx);
+/* What it has read so far, which it then has not; and back. */
+MneReads *mne_tx_take_reads(MneTx *tx);
+void mne_tx_add_reads(MneTx *tx, const MneReads *reads);
+
+/* txn/txlock.c */
+void mne_tx_locks_init(MneTxLocks *locks);
+void mne_tx_locks_clear(MneTxLocks *locks);
+unsigned mne_tx_locks_timeout(MneTxLocks *locks);
+/* It has ended, or failed; it is the outermost. */
+void mne_tx_release_locks(MneTx *tx);
+/* An older one has the lock: it can only begin again. */
+void mne_tx_fail_for_lock(MneTx *tx, const char *lost, const char *culprit);
+
+/* txn/renew.c: what it sees is from now on the present of the live tables, if what it has
+ * read and writes is the same there; else TX_CONFLICT, and it has failed.  Nothing, when
+ * one inside it is open.  changes: as of mne_tx_lock(). */
+int mne_tx_renew(MneTx *tx, GArray *changes) MNE_CHECKED;
+
+/* txn/fold.c: the inode of a directory as staged gets the entries that others made since. */
+int mne_tx_merge_dir(MneTx *tx, MneSlice key, GBytes *now, MneNode *node) MNE_CHECKED;
+/* The staged map becomes one commit of tx->of. */
 int mne_tx_fold(MneTx *tx, const MneReads *reads, GArray *changes) MNE_CHECKED;
 
 /* A segment that holds nothing live must stay while a transaction may read it: true when

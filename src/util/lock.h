@@ -32,6 +32,7 @@ typedef enum {
 	MNE_RANK_SEGMENT, /* the open blob segment */
 	MNE_RANK_ENGINE, /* inside a key-value engine */
 	MNE_RANK_READS, /* what one transaction has read; which are open */
+	MNE_RANK_LOCKS, /* which of them holds which lock */
 	MNE_RANK_FRAGS, /* how the tables are spread; when their files are committed */
 	MNE_RANK_QUEUE, /* work queues: notifications */
 	MNE_RANK_FEED, /* the events that are told */
