@@ -544,8 +544,8 @@ int mne_tx_fold(MneTx *tx, const MneReads *reads, GArray *changes)
 	g_auto(Fold) fold;
 
 	fold_init(&fold, tx, changes);
-	if (tx->writes == 0)
-		return 0; /* what it read was so, all of it, when it began */
+	if (tx->writes == 0) /* what it read was so, all of it, at its moment */
+		return mne_tx_require_no_conflict(tx);
 	MNE_TRY(mne_tx_admit(tx));
 	MNE_TRY(mne_commit_begin(tx->of, &fold.commit));
 	fold.by = mne_tx_members(tx);
