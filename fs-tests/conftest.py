@@ -70,6 +70,11 @@ def pytest_addoption(parser):
         help="try every N-th place where a transaction can fail (1: all)",
     )
     group.addoption(
+        "--full-sweeps",
+        action="store_true",
+        help="faults at every call of a sweep, where it is every few otherwise",
+    )
+    group.addoption(
         "--power-cuts", type=int, default=60, help="how often the power goes"
     )
     group.addoption(
@@ -278,6 +283,11 @@ def cli(public_binary, tmp_path):
 
     run.binary = public_binary
     return run
+
+
+@pytest.fixture
+def full_sweeps(request):
+    return request.config.getoption("--full-sweeps")
 
 
 @pytest.fixture

@@ -142,11 +142,10 @@ def test_a_drop_that_is_cut_short_goes_on_and_hurts_nothing(
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("fault", ["kv-kill", "kv-fail"])
 def test_a_prune_that_is_cut_short_never_drops_what_a_rule_keeps(
-    fault, image, mount, store, check, cli, request
+    fault, image, mount, store, check, cli, full_sweeps
 ):
     def prune(m):
         done = cli("-C", m.path, "ck", "prune", "--keep-last", "2")
         return {line.split()[1] for line in done.stdout.splitlines()}
 
-    step = 1 if request.config.getoption("--crash-rounds") > 20 else 3
-    sweep(fault, image, mount, store, check, prune, step)
+    sweep(fault, image, mount, store, check, prune, 1 if full_sweeps else 3)

@@ -136,6 +136,27 @@ static void test_a_store_in_use_is_clean_at_every_stage(Fixture *f, gconstpointe
 	assert_clean(f);
 }
 
+/* A repair that changes what tables show is remembered; others are not. */
+static void assert_break(Fixture *f, bool expected)
+{
+	g_assert_cmpint(mne_store_mended(f->store) > 0, ==, expected);
+	fixture_reopen(f);
+	g_assert_cmpint(mne_store_mended(f->store) > 0, ==, expected);
+	g_assert_cmpuint(mne_store_mended(f->store), <=, f->store->volume->seq);
+}
+
+/* What a rollback to the checkpoint looks at. */
+static void assert_changed(Fixture *f, const MneKey *key)
+{
+	uint64_t newest = mne_ckpts_newest(mne_store_ckpts(f->store), f->table);
+	g_autoptr(GBytes) value = NULL;
+	MneKey changed;
+
+	mne_key_changed(&changed, newest, mne_key_slice(key));
+	value = value_at(f, &changed);
+	g_assert_nonnull(value);
+}
+
 static void test_a_key_of_no_kind_is_removed(Fixture *f, gconstpointer data)
 {
 	(void)data;
@@ -152,6 +173,8 @@ static void test_a_value_that_does_not_decode_is_removed(Fixture *f, gconstpoint
 	overwrite(f, mne_key_slice(&key), mne_slice_str("no inode at all"));
 	assert_mended(f, "keys");
 	assert_text(mne_store_live(f->store), f, "small", NULL);
+	assert_break(f, true);
+	assert_changed(f, &key);
 }
 
 static void test_a_directory_without_inode_gets_one(Fixture *f, gconstpointer data)
@@ -288,6 +311,7 @@ static void test_live_bytes_are_counted_again(Fixture *f, gconstpointer data)
 	mne_key_segment(&key, 1);
 	destroy(f, &key);
 	assert_mended(f, "segments");
+	assert_break(f, false);
 }
 
 static void test_a_flipped_bit_in_a_segment_is_found(Fixture *f, gconstpointer data)
@@ -320,6 +344,7 @@ static void test_a_wrong_count_of_what_is_retained_is_mended(Fixture *f,
 	assert_mended(f, "tally");
 	fixture_reopen(f);
 	assert_clean(f);
+	assert_break(f, false);
 }
 
 static void add(const char *name, void (*func)(Fixture *, gconstpointer))

@@ -89,17 +89,57 @@ int mne_check_each(MneCheck *check, MneTag tag, MneCheckFunc func)
 	return mne_kv_iter_status(iter);
 }
 
+/* Keys from which tables, checkpoints and lists of changes are made. */
+static bool is_shown(MneSlice key)
+{
+	static const MneTag tags[] = {
+		MNE_TAG_TABLE,    MNE_TAG_FRAGS,   MNE_TAG_NODE,     MNE_TAG_INODE,
+		MNE_TAG_NAME,     MNE_TAG_EXTENT,  MNE_TAG_XATTR,    MNE_TAG_CKPT,
+		MNE_TAG_RETAINED, MNE_TAG_CHANGED, MNE_TAG_BOOKMARK, MNE_TAG_STUB,
+		MNE_TAG_SINCE
+	};
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(tags); i++)
+		if (key.len > 0 && key.data[0] == tags[i])
+			return true;
+	return false;
+}
+
+/* A rollback to the newest checkpoint, or an older one, looks at it. */
+static void note_touched(MneCheck *check, MneSlice key)
+{
+	uint64_t newest;
+	MneKey logical, changed;
+
+	check->shows = check->shows || is_shown(key);
+	if (key.data[0] < MNE_TAG_NODE || key.data[0] > MNE_TAG_XATTR)
+		return;
+	newest = mne_ckpts_newest(mne_store_ckpts(check->store), mne_key_table_of(key));
+	if (newest == 0)
+		return;
+	memcpy(logical.bytes, key.data, key.len);
+	logical.len = (uint16_t)key.len;
+	if (key.data[0] == MNE_TAG_NODE)
+		mne_key_set_fragment(&logical, 0);
+	mne_key_changed(&changed, newest, mne_key_slice(&logical));
+	mne_kv_batch_put(check->batch, mne_key_slice(&changed), MNE_SLICE_EMPTY);
+}
+
 bool mne_check_put(MneCheck *check, MneSlice key, GBytes *value)
 {
-	if (check->repair)
+	if (check->repair) {
+		note_touched(check, key);
 		mne_kv_batch_put(check->batch, key, mne_slice_of(value));
+	}
 	return check->repair;
 }
 
 bool mne_check_del(MneCheck *check, MneSlice key)
 {
-	if (check->repair)
+	if (check->repair) {
+		note_touched(check, key);
 		mne_kv_batch_del(check->batch, key);
+	}
 	return check->repair;
 }
 
@@ -122,6 +162,9 @@ static int apply_repairs(MneCheck *check)
 {
 	if (mne_kv_batch_count(check->batch) == 0)
 		return 0;
+	if (check->shows)
+		mne_volume_mend(check->store->volume, check->batch);
+	check->shows = false;
 	MNE_TRY(mne_store_apply_raw(check->store, check->batch));
 	mne_kv_batch_clear(check->batch);
 	return 0;

@@ -46,6 +46,7 @@ typedef struct {
 	bool repair, full;
 	const char *pass; /* id of the one running */
 	MneKvBatch *batch; /* repairs not applied yet */
+	bool shows; /* some of these change what tables show */
 	MneCheckReport *report;
 
 	GHashTable *tables; /* id -> MneTableFact */

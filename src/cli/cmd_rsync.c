@@ -28,6 +28,7 @@
 #include "cli/say.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,25 +158,33 @@ static char *changed_path(const Copy *copy)
 	return g_build_filename(copy->root, ".mnefs", "changed", span, NULL);
 }
 
-static MneExit deal_changed(const Copy *copy, MneDeal *deal)
+/* 0 or a negative errno; -ENODATA: it is not known what changed. */
+static int read_changed(const Copy *copy, GString *list)
 {
 	g_autofree char *path = changed_path(copy);
-	g_autofree char *list = NULL;
-	g_autoptr(GError) error = NULL;
-	gsize len = 0;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char bytes[65536];
+	ssize_t got;
+	int err;
 
-	if (access(path, R_OK) < 0)
-		return no_list(copy, errno);
-	if (!g_file_get_contents(path, &list, &len, &error)) {
-		mne_say_error("%s", error->message);
-		mne_place_explain(copy->root);
-		return MNE_EXIT_FAILED;
-	}
-	for (const char *at = list; at < list + len; at += strlen(at) + 1)
+	if (fd < 0)
+		return -errno;
+	while ((got = read(fd, bytes, sizeof(bytes))) > 0)
+		g_string_append_len(list, bytes, got);
+	err = errno;
+	close(fd);
+	return got < 0 ? -err : 0;
+}
+
+static void deal_changed(const Copy *copy, const GString *list, MneDeal *deal)
+{
+	const char *end = list->str + list->len;
+
+	for (const char *at = list->str; copy->jobs > 1 && at < end;
+	     at += strlen(at) + 1)
 		mne_deal_link(deal, copy->from, at);
-	for (const char *at = list; at < list + len; at += strlen(at) + 1)
+	for (const char *at = list->str; at < end; at += strlen(at) + 1)
 		mne_deal_path(deal, at);
-	return MNE_EXIT_OK;
 }
 
 /* One rsync for each list. */
@@ -199,6 +208,8 @@ static MneExit run_lists(const Copy *copy, MneDeal *deal, const char *const *mor
 		for (const char *const *each = more; *each; each++)
 			g_ptr_array_add(words, (gpointer)*each);
 		g_ptr_array_add(words, NULL);
+		if (files->len == 1)
+			return run_one(copy, (const char *const *)words->pdata);
 		g_ptr_array_add(all,
 				command_of(copy, (const char *const *)words->pdata));
 	}
@@ -248,29 +259,18 @@ static MneExit copy_whole_by_lists(const Copy *copy)
 	return status == MNE_EXIT_OK ? copy_whole(copy) : status;
 }
 
-static MneExit copy_changed(const Copy *copy)
+static MneExit copy_changed(const Copy *copy, const GString *list)
 {
 	/* What is listed has changed, whatever its size and its time. */
 	static const char *const more[] = { "--ignore-times", "--force",
 					    "--delete-missing-args", NULL };
-	g_autoptr(MneDeal) deal = NULL;
-	MneExit status;
+	g_autoptr(MneDeal) deal = mne_deal_new(copy->jobs > 1 ? copy->jobs * LISTS_A_JOB
+							      : 1);
 
-	if (copy->jobs == 1) {
-		g_autofree char *path = changed_path(copy);
-		g_autofree char *option = g_strdup_printf("--files-from=%s", path);
-		const char *words[] = { "--from0", option,  more[0],
-					more[1],   more[2], NULL };
-
-		if (access(path, R_OK) < 0)
-			return no_list(copy, errno);
-		return run_one(copy, words);
-	}
-	deal = mne_deal_new(copy->jobs * LISTS_A_JOB);
 	if (!deal)
 		return MNE_EXIT_FAILED;
-	status = deal_changed(copy, deal);
-	return status == MNE_EXIT_OK ? run_lists(copy, deal, more) : status;
+	deal_changed(copy, list, deal);
+	return run_lists(copy, deal, more);
 }
 
 /* --- tables that list fragments ------------------------------------------------- */
@@ -367,10 +367,25 @@ static MneExit follow_tables(const Copy *copy)
 	return status == MNE_EXIT_OK ? copy_dirs(copy, dirs, NULL) : status;
 }
 
+static MneExit copy_all(const Copy *copy)
+{
+	return copy->jobs > 1 ? copy_whole_by_lists(copy) : copy_whole(copy);
+}
+
 static MneExit copy_since(const Copy *copy)
 {
-	MneExit status = copy_changed(copy);
+	g_autoptr(GString) list = g_string_new(NULL);
+	int err = read_changed(copy, list);
+	MneExit status;
 
+	if (err == -ENODATA) {
+		mne_say_error("the store was repaired after %s: all of it is compared",
+			      copy->since);
+		return copy_all(copy);
+	}
+	if (err < 0)
+		return no_list(copy, -err);
+	status = copy_changed(copy, list);
 	return status == MNE_EXIT_OK ? follow_tables(copy) : status;
 }
 
@@ -428,12 +443,7 @@ MneExit mne_cmd_rsync(MneCli *cli)
 					   errno);
 	}
 	copy.from = g_strdup_printf("%s/.checkpoints/%s/", copy.root, copy.name);
-	if (copy.since)
-		status = copy_since(&copy);
-	else if (copy.jobs > 1)
-		status = copy_whole_by_lists(&copy);
-	else
-		status = copy_whole(&copy);
+	status = copy.since ? copy_since(&copy) : copy_all(&copy);
 	if (status == MNE_EXIT_OK && mne_cli_has(cli, "verify"))
 		status = verify(&copy);
 	close(hold);

@@ -11,6 +11,7 @@
 #include "ckpt/differ.h"
 #include "ckpt/set.h"
 #include "ns/listed.h"
+#include "util/log.h"
 #include "util/text.h"
 
 void mne_changed_clear(MneChanged *changed)
@@ -92,8 +93,29 @@ int mne_changed_find(MneNs *ns, const char *name, MneChanged *out)
 	return mne_throw(NO_CKPT, "%s names no two checkpoints or bookmarks", name);
 }
 
+/* Who has a copy of a moment before a repair has what that may have taken away. */
+static int require_known(const MneChanged *changed)
+{
+	uint64_t mended = mne_store_mended(changed->ns->store);
+	const MneCkpt *ckpts[] = { changed->from, changed->to };
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(ckpts); i++) {
+		g_autofree char *name = NULL;
+
+		if (!ckpts[i] || ckpts[i]->seq > mended)
+			continue;
+		name = mne_ckpt_name((MneCkpt *)ckpts[i]);
+		mne_log_say("the store was repaired after %s was made: what changed "
+			    "since is not known; copy all of it",
+			    name);
+		return mne_throw(MENDED, "repaired after %s", name);
+	}
+	return 0;
+}
+
 int mne_changed_require_tree(MneNs *ns, const MneChanged *changed)
 {
+	MNE_TRY(require_known(changed));
 	if (changed->to && changed->to->set == mne_store_ckpts(ns->store))
 		return 0;
 	return mne_throw(NO_CKPT, "the records that changed can be seen at a "
@@ -224,6 +246,7 @@ int mne_changed_print(const MneChanged *changed, GString *to)
 	MneChange change;
 	int got;
 
+	MNE_TRY(require_known(changed));
 	if (changed->form == MNE_CHANGED_LISTED) {
 		MNE_TRY(mne_changed_require_walk(changed));
 		listed = mne_listed_new(changed->ns, changed->to);

@@ -17,6 +17,7 @@
 #include "record/keys.h"
 #include "record/node.h"
 #include "record/salvage.h"
+#include "record/super.h"
 #include "util/coding.h"
 #include "util/log.h"
 
@@ -32,65 +33,6 @@
 #define MAGIC    "mnefs store"
 #define FIRST_ID 16u /* below: fixed numbers of the root and the like */
 #define RESERVE  (UINT64_C(1) << 20)
-
-typedef struct {
-	uint64_t features, cookie, next_id, seq;
-	uint32_t next_table;
-	bool clean;
-	uint64_t behind; /* batches before this one whose blobs may not be durable */
-} Super;
-
-static GBytes *super_encode(const Super *super)
-{
-	GByteArray *to = g_byte_array_new();
-
-	mne_value_begin(to, MNE_KIND_SUPER, super->seq);
-	mne_add_varint(to, MNE_FORMAT_VERSION);
-	mne_add_varint(to, super->features);
-	mne_add_be64(to, super->cookie);
-	mne_add_varint(to, super->next_id);
-	mne_add_varint(to, super->next_table);
-	mne_add_u8(to, super->clean);
-	mne_add_varint(to, super->behind);
-	mne_value_end(to);
-	return g_byte_array_free_to_bytes(to);
-}
-
-static int super_decode(MneSlice value, Super *out)
-{
-	MneSlice payload;
-	MneReader reader;
-	MneKind kind;
-	uint64_t format;
-
-	MNE_TRY(mne_value_open(value, &kind, &out->seq, &payload));
-	reader = mne_reader(payload);
-	format = mne_read_varint(&reader);
-	out->features = mne_read_varint(&reader);
-	out->cookie = mne_read_be64(&reader);
-	out->next_id = mne_read_varint(&reader);
-	out->next_table = (uint32_t)mne_read_varint(&reader);
-	out->clean = mne_read_u8(&reader) != 0;
-	out->behind = reader.at < reader.end ? mne_read_varint(&reader) : UINT64_MAX;
-	if (kind != MNE_KIND_SUPER || reader.failed)
-		return mne_throw(VALUE_CORRUPT, "the super record does not decode");
-	if (format > MNE_FORMAT_VERSION || (out->features & ~MNE_FEATURES_KNOWN) != 0)
-		return mne_throw(STORE_NEWER,
-				 "the store has format %u and features 0x%x, this "
-				 "mnefs knows %u and 0x%x",
-				 (unsigned)format, (unsigned)out->features,
-				 MNE_FORMAT_VERSION, (unsigned)MNE_FEATURES_KNOWN);
-	return 0;
-}
-
-static void put_super(MneKvBatch *batch, const Super *super)
-{
-	g_autoptr(GBytes) value = super_encode(super);
-	MneKey key;
-
-	mne_key_super(&key);
-	mne_kv_batch_put(batch, mne_key_slice(&key), mne_slice_of(value));
-}
 
 /* Is nothing in the directory but these, and lost+found? */
 static bool directory_has_only(const char *path, const char *const *names)
@@ -252,11 +194,11 @@ static bool extent_holds(void *user, MneSlice key, MneSlice value)
 static bool super_vouches(void *user, MneSlice key, MneSlice value,
 			  uint64_t *out_behind)
 {
-	Super super = { 0 };
+	MneSuper super = { 0 };
 
 	(void)user;
 	if (key.len != 1 || key.data[0] != MNE_TAG_SUPER ||
-	    super_decode(value, &super) < 0 || super.behind == UINT64_MAX)
+	    mne_super_decode(value, &super) < 0 || super.behind == UINT64_MAX)
 		return false;
 	*out_behind = super.behind;
 	return true;
@@ -331,17 +273,18 @@ static int open_engines(MneVolume *volume, const MneVolumeOptions *options, bool
 }
 
 /* The next numbers, after a reserve unless nothing will be handed out any more. */
-static Super super_of(const MneVolume *volume, bool clean)
+static MneSuper super_of(const MneVolume *volume, bool clean)
 {
 	uint64_t ahead = clean ? 0 : RESERVE;
 
-	return (Super){ .features = volume->features,
-			.cookie = volume->cookie,
-			.next_id = volume->next_id + ahead,
-			.seq = volume->seq + ahead,
-			.next_table = volume->next_table,
-			.clean = clean,
-			.behind = volume->applied - volume->settled };
+	return (MneSuper){ .features = volume->features,
+			   .cookie = volume->cookie,
+			   .next_id = volume->next_id + ahead,
+			   .seq = volume->seq + ahead,
+			   .next_table = volume->next_table,
+			   .clean = clean,
+			   .behind = volume->applied - volume->settled,
+			   .mended = volume->mended };
 }
 
 int mne_volume_apply(MneVolume *volume, MneKvBatch *batch)
@@ -364,9 +307,9 @@ int mne_volume_settle(MneVolume *volume)
 static int apply_super(MneVolume *volume, bool clean)
 {
 	g_autoptr(MneKvBatch) batch = mne_kv_batch_new();
-	Super super = super_of(volume, clean);
+	MneSuper super = super_of(volume, clean);
 
-	put_super(batch, &super);
+	mne_super_put(batch, &super);
 	MNE_TRY(mne_volume_apply(volume, batch));
 	volume->id_limit = super.next_id;
 	volume->seq_limit = super.seq;
@@ -376,7 +319,7 @@ static int apply_super(MneVolume *volume, bool clean)
 static int load_super(MneVolume *volume)
 {
 	g_autoptr(GBytes) value = NULL;
-	Super super = { 0 };
+	MneSuper super = { 0 };
 	MneKey key;
 	int err;
 
@@ -386,12 +329,13 @@ static int load_super(MneVolume *volume)
 		return mne_throw(STORE_HALF, "the store at %s has no super record",
 				 volume->path);
 	MNE_TRY(err);
-	MNE_TRY(super_decode(mne_slice_of(value), &super));
+	MNE_TRY(mne_super_decode(mne_slice_of(value), &super));
 	volume->features = super.features;
 	volume->cookie = super.cookie;
 	volume->next_id = super.next_id;
 	volume->next_table = super.next_table;
 	volume->seq = super.seq;
+	volume->mended = super.mended;
 	volume->unclean = !super.clean;
 	return 0;
 }
@@ -427,6 +371,8 @@ static int recount(MneVolume *volume)
 	volume->next_id = MAX(MAX(volume->next_id, found.id + 1), FIRST_ID);
 	volume->next_table = MAX(volume->next_table, found.table + 1);
 	volume->seq = MAX(volume->seq, found.seq);
+	volume->mended = volume->seq;
+	volume->features |= MNE_FEATURE_MENDED;
 	volume->unclean = true;
 	return 0;
 }
@@ -545,9 +491,16 @@ uint32_t mne_volume_new_table(MneVolume *volume, MneKvBatch *batch)
 
 void mne_volume_tell(MneVolume *volume, MneKvBatch *batch)
 {
-	Super super = super_of(volume, false);
+	MneSuper super = super_of(volume, false);
 
-	put_super(batch, &super);
+	mne_super_put(batch, &super);
+}
+
+void mne_volume_mend(MneVolume *volume, MneKvBatch *batch)
+{
+	volume->mended = volume->seq;
+	volume->features |= MNE_FEATURE_MENDED;
+	mne_volume_tell(volume, batch);
 }
 
 uint64_t mne_volume_next_id(MneVolume *volume)
@@ -587,13 +540,13 @@ void mne_volume_use(MneVolume *volume, uint64_t feature, MneKvBatch *batch)
 
 void mne_volume_reserve(MneVolume *volume, MneKvBatch *batch)
 {
-	Super super = super_of(volume, false);
+	MneSuper super = super_of(volume, false);
 
 	if (volume->told == volume->settled &&
 	    volume->next_id + RESERVE / 2 < volume->id_limit &&
 	    volume->seq + RESERVE / 2 < volume->seq_limit)
 		return;
-	put_super(batch, &super);
+	mne_super_put(batch, &super);
 	volume->id_limit = super.next_id;
 	volume->seq_limit = super.seq;
 	volume->told = volume->settled;

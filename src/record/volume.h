@@ -29,10 +29,12 @@ enum {
 	MNE_FEATURE_BOOKMARKS = 2, /* there are bookmarks, or were */
 	MNE_FEATURE_FRAGMENTS = 4, /* a table has FRAGS: its records are spread */
 	MNE_FEATURE_COMMIT = 8, /* a table says when its files are committed */
+	MNE_FEATURE_MENDED =
+		16, /* SUPER says up to when a repair may have changed things */
 };
 #define MNE_FEATURES_KNOWN                                      \
 	((uint64_t)(MNE_FEATURE_NAMES | MNE_FEATURE_BOOKMARKS | \
-		    MNE_FEATURE_FRAGMENTS | MNE_FEATURE_COMMIT))
+		    MNE_FEATURE_FRAGMENTS | MNE_FEATURE_COMMIT | MNE_FEATURE_MENDED))
 #define MNE_FEATURES_NEW ((uint64_t)MNE_FEATURE_NAMES) /* of a new store */
 
 typedef struct MneVolume {
@@ -46,6 +48,7 @@ typedef struct MneVolume {
 	uint64_t features; /* MNE_FEATURE_ bits */
 	atomic_uint_fast64_t next_id;
 	_Atomic uint64_t seq; /* of the last commit */
+	uint64_t mended; /* commits up to here were made before a repair; 0: none was */
 	uint64_t id_limit, seq_limit; /* reserved in SUPER */
 	MneKvOutside outside; /* what the engine asks about the blobs */
 	_Atomic uint64_t applied; /* batches since the opening, failed ones included */
@@ -92,6 +95,9 @@ void mne_volume_free_staged(MneVolume *volume);
 
 /* From the batch on, the store uses the feature. */
 void mne_volume_use(MneVolume *volume, uint64_t feature, MneKvBatch *batch);
+
+/* With the batch a repair changes what tables show, or showed. */
+void mne_volume_mend(MneVolume *volume, MneKvBatch *batch);
 
 /* Everything goes to the engine through here. */
 int mne_volume_apply(MneVolume *volume, MneKvBatch *batch) MNE_CHECKED;

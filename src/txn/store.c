@@ -283,6 +283,11 @@ int mne_store_sync(MneStore *store)
 	return err;
 }
 
+uint64_t mne_store_mended(const MneStore *store)
+{
+	return store->volume->mended;
+}
+
 const char *mne_store_path(const MneStore *store)
 {
 	return store->volume->path;

@@ -59,6 +59,9 @@ void mne_store_close(MneStore *store);
 
 /* The tables as they are, committed; a file being written is seen through txn/file.h. */
 MneView *mne_store_live(MneStore *store);
+/* Commits up to this one were made before a repair, which may have changed what they left:
+ * what changed since any of them is not known.  0: there was none. */
+uint64_t mne_store_mended(const MneStore *store);
 MneCkpts *mne_store_ckpts(MneStore *store);
 MneCkpts *mne_store_bookmarks(MneStore *store);
 struct MneFrags *mne_store_frags(MneStore *store);
