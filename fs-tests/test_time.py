@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
@@ -247,3 +248,40 @@ def test_at_works_as_an_ordinary_user_or_says_why_not(public, cli):
     else:
         assert got.returncode == 125 and "user namespaces" in got.stderr
     assert (public.table / "f").read_text() == "live"
+
+
+def as_root_of_a_namespace_that_forbids_namespaces(command):
+    """user.max_user_namespaces = 0 of a user namespace of its own: nobody else notices."""
+    forbid = "echo 0 > /proc/sys/user/max_user_namespaces && exec"
+    drop = "setpriv --bounding-set=-all --inh-caps=-all --no-new-privs"
+    return ["unshare", "-Ur", "sh", "-ec", f'{forbid} {drop} "$@"', "sh", *command]
+
+
+@pytest.mark.root
+def test_at_says_so_where_user_namespaces_are_not_allowed(public, cli):
+    limit = Path("/proc/sys/user/max_user_namespaces")
+    before = limit.read_text()
+    possible = subprocess.run(
+        as_root_of_a_namespace_that_forbids_namespaces(["true"]), check=False
+    )
+    if possible.returncode != 0:
+        pytest.skip("no user namespaces here at all: the test above has seen it")
+    public.table.chmod(0o777)
+    (public.table / "f").write_text("f")
+    public.checkpoint("c")
+    got = subprocess.run(
+        as_root_of_a_namespace_that_forbids_namespaces(
+            [cli.binary, "at", "c", "--", "touch", "t/never"]
+        ),
+        cwd=public.path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert got.returncode == 125, got.stderr
+    assert "cannot make a mount namespace: the limit of user namespaces" in got.stderr
+    assert "user namespaces are not allowed here" in got.stderr
+    assert "run it as root" in got.stderr
+    assert os.listdir(public.table) == ["f"]
+    public.drop("c")  # nobody holds it any more
+    assert limit.read_text() == before

@@ -42,7 +42,9 @@ static bool enter_user_namespace(void)
 
 static MneExit say_no_namespace(int err)
 {
-	mne_say_error("cannot make a mount namespace: %s", g_strerror(err));
+	mne_say_error("cannot make a mount namespace: %s",
+		      err == ENOSPC ? "the limit of user namespaces is reached"
+				    : g_strerror(err));
 	mne_say_hint("user namespaces are not allowed here (see the sysctls "
 		     "kernel.unprivileged_userns_clone, "
 		     "kernel.apparmor_restrict_unprivileged_userns and "
