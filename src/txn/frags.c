@@ -98,6 +98,9 @@ static int set_goal(MneStore *store, MneFragMap *map, const void *wish)
 	uint32_t n = *(const uint32_t *)wish;
 
 	(void)store;
+	if (!map->hash)
+		return mne_throw(NO_FRAG_HASH, "there is no hash module %s",
+				 map->module);
 	if (n < 1 || n > MNE_FRAG_MAX)
 		return mne_throw(FRAG_ARG, "a table has 1 to %u fragments, not %u",
 				 MNE_FRAG_MAX, n);
