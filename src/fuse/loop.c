@@ -5,7 +5,8 @@
  * A reader counts its passes; a pass begins before it reads and ends when the request was
  * carried out.  The fence notes the counts and waits until each has moved.  A reader that
  * waits for a request is woken by a signal, again and again, because one can come just
- * before the read begins.
+ * before the read begins.  Woken, it has moved within microseconds: who waits looks again
+ * at once some times, and sleeps, which takes longer than asked for, only then.
  */
 #define G_LOG_DOMAIN "mne-fuse"
 
@@ -17,6 +18,7 @@
 #include "fuse/wire.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,6 +26,7 @@
 #define WAKE_SIGNAL     SIGUSR2
 #define FIRST_WAIT_NS   20000
 #define LONGEST_WAIT_NS 1000000
+#define LOOKS           50
 
 typedef struct {
 	MneLoop *loop;
@@ -115,12 +118,21 @@ static bool has_moved(Reader *reader, uint64_t from)
 	return atomic_load(&reader->has_ended) || atomic_load(&reader->passes) != from;
 }
 
+static bool moves_soon(Reader *reader, uint64_t from)
+{
+	for (unsigned i = 0; i < LOOKS && !has_moved(reader, from); i++)
+		sched_yield();
+	return has_moved(reader, from);
+}
+
 static void wait_until_moved(Reader *reader, uint64_t from)
 {
 	struct timespec wait = { 0, FIRST_WAIT_NS };
 
-	while (!has_moved(reader, from)) {
+	while (!moves_soon(reader, from)) {
 		wake(reader);
+		if (moves_soon(reader, from))
+			return;
 		nanosleep(&wait, NULL);
 		wait.tv_nsec = MIN(wait.tv_nsec * 2, LONGEST_WAIT_NS);
 	}
@@ -131,8 +143,10 @@ void mne_loop_fence(MneLoop *loop)
 	g_autofree uint64_t *from = g_new0(uint64_t, loop->n);
 	MneUring *uring = atomic_load(&loop->mount->uring);
 
-	for (unsigned i = 0; i < loop->n; i++)
+	for (unsigned i = 0; i < loop->n; i++) {
 		from[i] = atomic_load(&loop->readers[i].passes);
+		wake(&loop->readers[i]);
+	}
 	for (unsigned i = 0; i < loop->n; i++)
 		wait_until_moved(&loop->readers[i], from[i]);
 	if (uring)

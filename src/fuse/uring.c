@@ -45,6 +45,7 @@
 #define DEPTH   8u /* entries of a queue */
 #define PAGE    4096u
 #define WAIT_NS 20000
+#define LOOKS   50
 
 typedef struct {
 	uint64_t flags;
@@ -432,14 +433,29 @@ bool mne_uring_answer(MneUring *uring, const struct iovec *iov, int count,
 	return true;
 }
 
+static bool has_passed(Queue *queue, uint64_t asked)
+{
+	return atomic_load(&queue->fence_done) >= asked ||
+	       atomic_load(&queue->has_ended);
+}
+
+/* That takes microseconds, a sleep longer. */
+static bool passes_soon(Queue *queue, uint64_t asked)
+{
+	for (unsigned i = 0; i < LOOKS && !has_passed(queue, asked); i++)
+		sched_yield();
+	return has_passed(queue, asked);
+}
+
+/* Two turns may have to end: the one under way, and the one that counts. */
 static void wait_for_fence(Queue *queue, uint64_t asked)
 {
 	const struct timespec pause = { 0, WAIT_NS };
 
-	while (atomic_load(&queue->fence_done) < asked &&
-	       !atomic_load(&queue->has_ended)) {
+	for (unsigned tries = 0; !passes_soon(queue, asked); tries++) {
 		wake(queue);
-		nanosleep(&pause, NULL);
+		if (tries >= 2)
+			nanosleep(&pause, NULL);
 	}
 }
 
