@@ -517,6 +517,15 @@ def refused(done, where):
     return one_sentence(done)
 
 
+def test_a_mount_right_after_an_umount_waits_for_the_daemon_before(background):
+    for n in range(5):
+        done, where = background("-o", "create,sync=off")
+        assert done.returncode == OK, done.stderr
+        (where / "t").mkdir(exist_ok=True)
+        (where / f"t/{n}").write_bytes(os.urandom(1 << 20) * 24)
+        subprocess.run(["umount", str(where)], check=True)
+
+
 def test_a_store_in_use_is_refused_with_the_pid_of_the_holder(fs, background, tmp_path):
     done, where = background(at=tmp_path / "second")
     assert str(fs.pid) in refused(done, where)

@@ -243,6 +243,7 @@ static int serve(MneMount *mount, const MneFuseOptions *options, MneDaemon *daem
 		mne_daemon_ready(daemon);
 		sigwait(&awaited, &number);
 		mne_daemon_stopping();
+		mne_store_leave(mount->store);
 		mne_store_tell(mount->store, "umount", "");
 	} else {
 		say_error("the kernel did not begin to talk to us");

@@ -15,6 +15,7 @@
 #include "kv/engines.h"
 #include "record/extent.h"
 #include "record/keys.h"
+#include "record/lockfile.h"
 #include "record/node.h"
 #include "record/salvage.h"
 #include "record/super.h"
@@ -23,7 +24,6 @@
 
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -119,39 +119,6 @@ static int write_marker(const char *path)
 				      0600, &error))
 		return mne_throw(STORE_READONLY, "%s", error->message);
 	return sync_dir(path);
-}
-
-/* Who holds the lock, as far as the file tells. */
-static long holder_of(int fd)
-{
-	char text[32] = "";
-
-	if (pread(fd, text, sizeof(text) - 1, 0) <= 0)
-		return 0;
-	return strtol(text, NULL, 10);
-}
-
-static int take_lock(MneVolume *volume)
-{
-	g_autofree char *file = g_build_filename(volume->path, "LOCK", NULL);
-	char text[32];
-	int len;
-
-	volume->lock_fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (volume->lock_fd < 0)
-		return mne_throw(STORE_READONLY, "the store cannot be written: %s: %s",
-				 file, g_strerror(errno));
-	if (flock(volume->lock_fd, LOCK_EX | LOCK_NB) < 0)
-		return mne_throw(STORE_LOCKED,
-				 "the store at %s is in use by process %ld",
-				 volume->path, holder_of(volume->lock_fd));
-
-	len = g_snprintf(text, sizeof(text), "%ld\n", (long)getpid());
-	if (ftruncate(volume->lock_fd, 0) < 0 ||
-	    pwrite(volume->lock_fd, text, len, 0) != len)
-		return mne_throw(STORE_READONLY, "the store cannot be written: %s: %s",
-				 file, g_strerror(errno));
-	return 0;
 }
 
 /* What memtables and segments may grow to: a small disk must hold several of them. */
@@ -345,7 +312,7 @@ static int make_store(MneVolume *volume, const MneVolumeOptions *options)
 	if (g_mkdir_with_parents(volume->path, 0700) < 0)
 		return mne_throw(STORE_READONLY, "%s: %s", volume->path,
 				 g_strerror(errno));
-	MNE_TRY(take_lock(volume));
+	MNE_TRY(mne_lockfile_take(volume->path, &volume->lock_fd));
 	MNE_TRY(open_engines(volume, options, true));
 	volume->cookie = ((uint64_t)g_random_int() << 32) | g_random_int();
 	volume->features = MNE_FEATURES_NEW;
@@ -384,7 +351,7 @@ static int salvage_store(MneVolume *volume, const MneVolumeOptions *options)
 	if (err < 0 && (!mne_err_is(err, MNE_E_STORE_FOREIGN) ||
 			!has(volume->path, "kv") || !has(volume->path, "blob")))
 		return err;
-	MNE_TRY(take_lock(volume));
+	MNE_TRY(mne_lockfile_take(volume->path, &volume->lock_fd));
 	MNE_TRY(open_engines(volume, options, false));
 	MNE_TRY(recount(volume));
 	MNE_TRY(apply_super(volume, false));
@@ -396,7 +363,7 @@ static int open_store(MneVolume *volume, const MneVolumeOptions *options)
 	if (options->salvage)
 		return salvage_store(volume, options);
 	MNE_TRY(check_marker(volume->path));
-	MNE_TRY(take_lock(volume));
+	MNE_TRY(mne_lockfile_take(volume->path, &volume->lock_fd));
 	MNE_TRY(open_engines(volume, options, false));
 	MNE_TRY(load_super(volume));
 	return volume->read_only ? 0 : apply_super(volume, false);
@@ -453,6 +420,12 @@ int mne_volume_open(const char *path, const MneVolumeOptions *options,
 	}
 	*out_volume = volume;
 	return 0;
+}
+
+void mne_volume_leave(MneVolume *volume)
+{
+	if (volume->lock_fd >= 0)
+		mne_lockfile_leave(volume->lock_fd);
 }
 
 void mne_volume_close(MneVolume *volume, bool dirty)

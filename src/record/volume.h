@@ -72,6 +72,9 @@ typedef struct {
 int mne_volume_open(const char *path, const MneVolumeOptions *options,
 		    MneVolume **out_volume) MNE_CHECKED;
 
+/* It will be closed without further ado: who wants it next may wait. */
+void mne_volume_leave(MneVolume *volume);
+
 /* Durable and marked clean, unless `dirty`. */
 void mne_volume_close(MneVolume *volume, bool dirty);
 

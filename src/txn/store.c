@@ -218,6 +218,11 @@ void mne_store_free_staged(MneStore *store)
 	store_free(store);
 }
 
+void mne_store_leave(MneStore *store)
+{
+	mne_volume_leave(store->volume);
+}
+
 void mne_store_close(MneStore *store)
 {
 	mne_worker_stop(store);

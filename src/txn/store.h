@@ -54,6 +54,9 @@ int mne_store_init(const char *path) MNE_CHECKED;
 int mne_store_open(const char *path, const MneStoreOptions *options,
 		   MneStore **out_store) MNE_CHECKED;
 
+/* It will be closed without further ado: who wants it next may wait. */
+void mne_store_leave(MneStore *store);
+
 /* Commits what is uncommitted, makes everything durable, ends the threads. */
 void mne_store_close(MneStore *store);
 
