@@ -65,7 +65,7 @@ def pytest_addoption(parser):
     group.addoption(
         "--tx-faults",
         type=int,
-        default=5,
+        default=8,
         metavar="N",
         help="try every N-th place where a transaction can fail (1: all)",
     )

@@ -18,6 +18,7 @@ import sys
 import harness
 import powerloss
 import pytest
+from txs import Tx
 
 SIZES = [0, 10, 300, 3000, 5000, 20_000, 140_000, 300_000]
 NAMES = 24
@@ -92,6 +93,7 @@ class Load:
         """Each change is committed before the next begins; which are durable is told."""
         kinds = ["put"] * 6 + ["replace", "patch", "append", "cut", "rename"]
         kinds += ["unlink", "unlink", "checkpoint", "drop", "fsync", "sync", "sync"]
+        kinds += ["transaction"] * 4
         for _ in range(count):
             kind = self.random.choice(kinds)
             number = len(self.states)
@@ -208,6 +210,35 @@ class Load:
         self.checkpoints[name] = dict(self.files)
         return True
 
+    def transaction(self, m):
+        """Of it there is nothing before, and all after its commit; T1."""
+        before = dict(self.files)
+        tx = Tx(m, f"tx{len(self.states)}")
+        self.change_some(tx)
+        if self.random.random() < 0.3:
+            self.nested(m, tx)
+        how = self.random.choice(["commit", "commit sync", "commit sync", "abort", None])
+        if how in ("abort", None):
+            self.files = before
+        if how:  # else it is left open
+            tx.tell(how)
+        return how == "commit sync"
+
+    def nested(self, m, tx):
+        before = dict(self.files)
+        inner = Tx(m, "in", tx.path)
+        self.change_some(inner)
+        if self.random.random() < 0.5:
+            inner.commit()
+        else:
+            inner.abort()
+            self.files = before
+
+    def change_some(self, tx):
+        kinds = ["put", "put", "patch", "append", "cut", "rename", "unlink"]
+        for _ in range(self.random.randint(1, 4)):
+            getattr(self, self.random.choice(kinds))(tx)
+
     def drop(self, m):
         if not self.checkpoints:
             return self.put(m)
@@ -304,6 +335,7 @@ def examine(disk, rng, states, tmp_path, make_mount, cli):
     with contextlib.closing(Unmounting(m)):
         for expected in (r"what follows is dropped", "cut back", "CURRENT"):
             m.expect_log(expected)
+        assert os.listdir(m.path / ".tx") == []
         number = verify(m, states, least, most)
     done = cli("check", cut)
     findings = [

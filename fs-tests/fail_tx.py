@@ -15,7 +15,7 @@ from fail_calls import Faults, shim  # noqa: F401
 from fail_sweep import BIG, Sweep, in_place, write
 
 from harness import eventually
-from test_tx import Tx
+from txs import Tx
 
 
 def begin(m, at=None, name="tx"):
@@ -115,6 +115,24 @@ def fragments(tx):
     write(tx.path / "f/new0", BIG)
 
 
+def begin_late(m):
+    m.late = begin(m, name="late")
+    write(m.late.table / "three", b"3")
+    (m.late.table / "late").mkdir()
+
+
+def go_past_it(m):
+    write(m.table / "sub/plain", b"plain")
+
+
+def lock_late(m):
+    """Together with the lock it gets what was changed since."""
+    m.late.tell("lock write t/two\nlock read f\n")
+    os.rename(m.late.table / "sub/plain", m.late.table / "late/plain")
+    write(m.late.table / "two", b"locked")
+    m.late.commit()
+
+
 def left_open(m):
     """It is never committed: nothing of it is ever seen."""
     tx = begin(m, name="open")
@@ -139,6 +157,9 @@ STEPS = [
     (False, None, nested),
     (False, None, aborted),
     (True, None, fragments),
+    (False, None, begin_late),
+    (False, None, go_past_it),
+    (False, None, lock_late),
     (False, None, left_open),
     (False, None, last),
 ]

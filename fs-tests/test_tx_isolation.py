@@ -19,7 +19,7 @@ import pytest
 from harness import DirStream, eventually, fails, tree
 from test_fragments import spread
 from test_rollback import roll
-from test_tx import Tx, open_ones
+from txs import Tx, open_ones
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@
 #include "txn/filestate.h"
 #include "txn/frags.h"
 #include "txn/tx.h"
+#include "txn/txlock.h"
 
 #include <stdlib.h>
 
@@ -44,6 +45,7 @@ typedef struct {
 	bool checkpoint; /* one holds the tables as they were before */
 	uint32_t fragments;
 	int (*run)(const Where *w);
+	bool late; /* others changed something since it began */
 } Scenario;
 
 /* ---- what is done, each once or not at all ---- */
@@ -308,6 +310,23 @@ static int nested(const Where *w)
 	return 0;
 }
 
+/* With the lock it gets the present. */
+static int locked(const Where *w)
+{
+	const MneLockWant wants[] = { { true, "t", "a" }, { false, NULL, "all" } };
+	g_autoptr(GArray) changes = g_array_new(FALSE, TRUE, sizeof(MneTxChange));
+	MneTx *tx = mne_store_tx(w->f.store);
+
+	DO(put(w, "new", 1, BIG));
+	DO(make_dir(w, "e"));
+	DO(move(w, "d/c", "e/c"));
+	DO(mne_tx_lock(tx, wants, G_N_ELEMENTS(wants), NULL, changes));
+	DO(put(w, "a", 2, BIG));
+	DO(move(w, "z", "d/z2"));
+	DO(take_away(w, "b"));
+	return 0;
+}
+
 static const Scenario scenarios[] = {
 	{ "inline", false, 1, inline_records },
 	{ "inline-checkpoint", true, 1, inline_records },
@@ -319,6 +338,8 @@ static const Scenario scenarios[] = {
 	{ "tables", false, 1, tables },
 	{ "nested", false, 1, nested },
 	{ "nested-fragments-checkpoint", true, 2, nested },
+	{ "locked", false, 1, locked, true },
+	{ "locked-fragments-checkpoint", true, 2, locked, true },
 };
 
 /* ---- what a view shows, as text ---- */
@@ -395,19 +416,14 @@ typedef struct {
 	Fixture f;
 	Shake shake;
 	MneCkpt *ckpt;
+	MneTx *tx; /* begun already; or NULL */
+	bool on_disk;
 } World;
 
-static void make_world(World *world, const Scenario *scenario)
+static void fill_world(const World *world)
 {
-	Where w = { .retries = false };
+	Where w = { .f = world->f };
 
-	*world = (World){ 0 };
-	fixture_set_up(&world->f, NULL);
-	if (scenario->fragments > 1)
-		g_assert_cmpint(mne_frags_want(world->f.store, mne_slice_str("t"),
-					       scenario->fragments),
-				==, 0);
-	w.f = world->f;
 	g_assert_cmpint(put(&w, "a", 11, 100), ==, 0);
 	g_assert_cmpint(put(&w, "b", 12, 3000), ==, 0);
 	g_assert_cmpint(put(&w, "big", 13, BIG), ==, 0);
@@ -417,10 +433,38 @@ static void make_world(World *world, const Scenario *scenario)
 	g_assert_cmpint(put(&w, "d/c", 15, 10), ==, 0);
 	g_assert_cmpint(make_table(&w, "u"), ==, 0);
 	g_assert_cmpint(make_table(&w, "v"), ==, 0);
+}
+
+/* on_disk: it can be opened again, and takes longer to make. */
+static void make_world(World *world, const Scenario *scenario, bool on_disk)
+{
+	MneStoreOptions options = MNE_STORE_OPTIONS_DEFAULT;
+	Where w = { .retries = false };
+
+	*world = (World){ .on_disk = on_disk };
+	options.create = options.no_background = true;
+	options.in_memory = !on_disk;
+	fixture_set_up(&world->f, &options);
+	shaky_make(world->f.store->volume->kv, &world->shake);
+	if (scenario->fragments > 1)
+		g_assert_cmpint(mne_frags_want(world->f.store, mne_slice_str("t"),
+					       scenario->fragments),
+				==, 0);
+	fill_world(world);
 	work_off(&world->f);
+	if (scenario->late)
+		g_assert_cmpint(mne_tx_begin(world->f.store, &world->tx), ==, 0);
+	w.f = world->f;
+	g_assert_cmpint(put(&w, "z", 16, 10), ==, 0);
+	g_assert_cmpint(put(&w, "d/z", 17, 10), ==, 0);
 	if (scenario->checkpoint)
 		world->ckpt = checkpoint(&world->f, "c");
-	shaky_make(world->f.store->volume->kv, &world->shake);
+}
+
+static void arm(World *world, uint64_t call, uint64_t append)
+{
+	world->shake = (Shake){ .nth = call };
+	mne_blob_set_fault(mne_store_blob(world->f.store), append, false);
 }
 
 static void end_world(World *world)
@@ -448,7 +492,9 @@ static int run_and_commit(World *world, const Scenario *scenario, bool retries,
 	const Where *w = &outside;
 	Where inside = outside;
 
-	DO(mne_tx_begin(world->f.store, out_tx));
+	*out_tx = g_steal_pointer(&world->tx);
+	if (!*out_tx)
+		DO(mne_tx_begin(world->f.store, out_tx));
 	inside.f.store = mne_tx_store(*out_tx);
 	MNE_TRY(scenario->run(&inside));
 	DO(mne_tx_commit(*out_tx, false, NULL));
@@ -506,6 +552,8 @@ static void examine(World *world, const Known *known, int err)
 	assert_nothing_left(world);
 	assert_clean(world);
 	g_clear_pointer(&world->ckpt, mne_ckpt_unref);
+	if (!world->on_disk)
+		return;
 	fixture_reopen(&world->f);
 	assert_told(mne_store_live(world->f.store), wanted);
 }
@@ -515,9 +563,8 @@ static void fail_one(const Known *known, uint64_t call, uint64_t append, bool re
 	World world;
 	int err;
 
-	make_world(&world, known->scenario);
-	world.shake.nth = call;
-	mne_blob_set_fault(mne_store_blob(world.f.store), append, false);
+	make_world(&world, known->scenario, (call + append) % 5 == 0);
+	arm(&world, call, append);
 	err = go(&world, known, retries);
 	if (retries)
 		g_assert_cmpint(err, ==, 0);
@@ -534,10 +581,9 @@ static void learn(Known *known, const Scenario *scenario)
 	World world;
 
 	known->scenario = scenario;
-	make_world(&world, scenario);
+	make_world(&world, scenario, true);
 	known->before = told(mne_store_live(world.f.store));
-	world.shake.calls = 0;
-	world.shake.nth = ENOUGH;
+	arm(&world, ENOUGH, 0);
 	g_assert_cmpint(go(&world, known, false), ==, 0);
 	known->calls = world.shake.calls;
 	known->after = told(mne_store_live(world.f.store));
@@ -575,7 +621,7 @@ static int refuse_one(const Known *known, uint64_t mem)
 	World world;
 	int err;
 
-	make_world(&world, known->scenario);
+	make_world(&world, known->scenario, false);
 	mne_store_set_tx_mem(world.f.store, mem);
 	err = go(&world, known, false);
 	g_assert_true(err == 0 || mne_err_is(err, MNE_E_TX_FULL));
@@ -607,18 +653,17 @@ static void sync_one(const Known *known, uint64_t call)
 	bool done;
 	int err;
 
-	make_world(&world, known->scenario);
+	make_world(&world, known->scenario, true);
 	g_assert_cmpint(mne_tx_begin(world.f.store, &tx), ==, 0);
 	inside.f = world.f;
 	inside.f.store = mne_tx_store(tx);
 	g_assert_cmpint(known->scenario->run(&inside), ==, 0);
-	world.shake.calls = 0;
-	world.shake.nth = call;
+	arm(&world, call, 0);
 	err = mne_tx_commit(tx, true, NULL);
 	done = mne_tx_state(tx) == MNE_TX_COMMITTED;
 	g_assert_true(done || err < 0);
 	g_assert_true(world.f.store->failed == (done && err < 0));
-	world.shake.nth = 0;
+	arm(&world, 0, 0);
 	mne_tx_abort(tx);
 	assert_told(mne_store_live(world.f.store), done ? known->after : known->before);
 	fixture_reopen(&world.f);
