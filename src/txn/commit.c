@@ -177,10 +177,18 @@ static bool is_not_his(const MneCommit *commit, const MneKey *key)
 	return key->bytes[0] == MNE_TAG_FRAGS && !commit->spreads;
 }
 
+/* For transactions that are open. */
+static void note(const MneCommit *commit, const MneKey *key)
+{
+	if (!commit->store->tx)
+		mne_txs_note(commit->store, commit->seq, mne_key_slice(key));
+}
+
 int mne_commit_put(MneCommit *commit, const MneKey *key, MneSlice value)
 {
 	if (is_not_his(commit, key))
 		return 0;
+	note(commit, key);
 	MNE_TRY(retain_now(commit, mne_key_slice(key), true));
 	MNE_TRY(mne_tell_note(commit->store, &commit->telling, mne_key_slice(key),
 			      value));
@@ -192,6 +200,7 @@ int mne_commit_del(MneCommit *commit, const MneKey *key)
 {
 	if (is_not_his(commit, key))
 		return 0;
+	note(commit, key);
 	MNE_TRY(retain_now(commit, mne_key_slice(key), false));
 	MNE_TRY(mne_tell_note(commit->store, &commit->telling, mne_key_slice(key),
 			      MNE_SLICE_EMPTY));

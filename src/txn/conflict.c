@@ -165,14 +165,15 @@ static int is_same_dir(MneTx *tx, MneSlice key, GBytes *now)
 	return same_dir(&before, &after);
 }
 
-static int check_key(void *user, MneSlice key)
+int mne_tx_check_key(void *user, MneSlice key)
 {
-	MneTx *tx = user;
+	const MneTxCheck *check = user;
+	MneTx *tx = check->tx;
 	g_autoptr(GBytes) now = NULL;
 	g_autoptr(GBytes) was = NULL;
 	int same;
 
-	MNE_TRY(value_at(&tx->of->live.base, key, &now));
+	MNE_TRY(value_at(check->now, key, &now));
 	if (now && mne_value_seq(mne_slice_of(now)) <= tx->base_seq)
 		return 0;
 	if (!now) {
@@ -235,15 +236,16 @@ static int next_in(const Range *range, MneIter *iter, MneSlice *out_key,
 }
 
 /* Step both through the range as long as they say the same. */
-static int compare_range(MneTx *tx, const Range *range)
+static int compare_range(const MneTxCheck *check, const Range *range)
 {
+	MneTx *tx = check->tx;
 	g_autoptr(MneIter) before = NULL;
 	g_autoptr(MneIter) after = NULL;
 	MneSlice key, value, old_key, old_value;
 	int got, had;
 
 	MNE_TRY(mne_view_iter(tx->below, range->prefix, range->from, &before));
-	MNE_TRY(mne_view_iter(&tx->of->live.base, range->prefix, range->from, &after));
+	MNE_TRY(mne_view_iter(check->now, range->prefix, range->from, &after));
 	do {
 		had = next_in(range, before, &old_key, &old_value);
 		MNE_TRY(had);
@@ -274,20 +276,20 @@ static bool dir_of_range(MneSlice prefix, MneKey *out)
 	return true;
 }
 
-static int check_range(void *user, MneSlice prefix, MneSlice from, MneSlice last,
+int mne_tx_check_range(void *user, MneSlice prefix, MneSlice from, MneSlice last,
 		       bool ended)
 {
 	const Range range = { prefix, from, last, ended };
 	g_autoptr(GBytes) now = NULL;
-	MneTx *tx = user;
+	const MneTxCheck *check = user;
 	MneKey dir;
 
 	if (dir_of_range(prefix, &dir)) {
-		MNE_TRY(value_at(&tx->of->live.base, mne_key_slice(&dir), &now));
-		if (now && mne_value_seq(mne_slice_of(now)) <= tx->base_seq)
+		MNE_TRY(value_at(check->now, mne_key_slice(&dir), &now));
+		if (now && mne_value_seq(mne_slice_of(now)) <= check->tx->base_seq)
 			return 0;
 	}
-	return compare_range(tx, &range);
+	return compare_range(check, &range);
 }
 
 static bool is_versioned(MneSlice key)
@@ -301,21 +303,27 @@ static bool is_versioned(MneSlice key)
 	}
 }
 
-static int check_written(MneTx *tx)
+static int check_written(MneTxCheck *check)
 {
 	g_autoptr(MneKvIter) iter = NULL;
 
-	MNE_TRY(mne_kv_iter(tx->store->volume->kv, &iter));
+	MNE_TRY(mne_kv_iter(check->tx->store->volume->kv, &iter));
 	mne_kv_iter_seek(iter, MNE_SLICE_EMPTY);
 	for (; mne_kv_iter_valid(iter); mne_kv_iter_next(iter))
 		if (is_versioned(mne_kv_iter_key(iter)))
-			MNE_TRY(check_key(tx, mne_kv_iter_key(iter)));
+			MNE_TRY(mne_tx_check_key(check, mne_kv_iter_key(iter)));
 	return mne_kv_iter_status(iter);
 }
 
 int mne_tx_validate(MneTx *tx, const MneReads *reads)
 {
-	MNE_TRY(mne_reads_foreach(reads, check_key, check_range, tx));
-	MNE_TRY(check_written(tx));
+	MneTxCheck check = { tx, &tx->of->live.base };
+
+	if (mne_tx_is_prevalidated(tx))
+		MNE_TRY(mne_tx_recheck(&check, reads));
+	else
+		MNE_TRY(mne_reads_foreach(reads, mne_tx_check_key, mne_tx_check_range,
+					  &check));
+	MNE_TRY(check_written(&check));
 	return mne_tx_require_no_conflict(tx);
 }

@@ -547,6 +547,7 @@ int mne_tx_fold(MneTx *tx, const MneReads *reads, GArray *changes)
 	if (tx->writes == 0) /* what it read was so, all of it, at its moment */
 		return mne_tx_require_no_conflict(tx);
 	MNE_TRY(mne_tx_admit(tx));
+	MNE_TRY(mne_tx_prevalidate(tx, reads));
 	MNE_TRY(mne_commit_begin(tx->of, &fold.commit));
 	fold.by = mne_tx_members(tx);
 	fold.commit.by = fold.by;

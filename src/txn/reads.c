@@ -159,6 +159,13 @@ size_t mne_reads_count(const MneReads *reads)
 	return g_hash_table_size(reads->keys) + g_hash_table_size(reads->ranges);
 }
 
+bool mne_reads_has_key(const MneReads *reads, MneSlice key)
+{
+	g_autofree KeyBytes *sought = bytes_new(key);
+
+	return g_hash_table_contains(reads->keys, sought);
+}
+
 int mne_reads_foreach(const MneReads *reads, MneReadKeyFunc key_func,
 		      MneReadRangeFunc range_func, void *user)
 {
@@ -166,10 +173,10 @@ int mne_reads_foreach(const MneReads *reads, MneReadKeyFunc key_func,
 	gpointer each;
 
 	g_hash_table_iter_init(&iter, reads->keys);
-	while (g_hash_table_iter_next(&iter, &each, NULL))
+	while (key_func && g_hash_table_iter_next(&iter, &each, NULL))
 		MNE_TRY(key_func(user, slice_of(each)));
 	g_hash_table_iter_init(&iter, reads->ranges);
-	while (g_hash_table_iter_next(&iter, NULL, &each)) {
+	while (range_func && g_hash_table_iter_next(&iter, NULL, &each)) {
 		const Range *range = each;
 
 		MNE_TRY(range_func(user, slice_of(range->prefix), slice_of(range->from),

@@ -32,7 +32,9 @@ void mne_reads_add_all(MneReads *reads, const MneReads *from);
 size_t mne_reads_bytes(const MneReads *reads);
 size_t mne_reads_count(const MneReads *reads);
 
-/* Negative stops and is returned. */
+bool mne_reads_has_key(const MneReads *reads, MneSlice key);
+
+/* Negative stops and is returned.  Either may be NULL. */
 typedef int (*MneReadKeyFunc)(void *user, MneSlice key);
 typedef int (*MneReadRangeFunc)(void *user, MneSlice prefix, MneSlice from,
 				MneSlice last, bool ended);

@@ -87,17 +87,6 @@ static int note_dir(void *user, MneSlice key)
 	return 0;
 }
 
-static int pass_range(void *user, MneSlice prefix, MneSlice from, MneSlice last,
-		      bool ended)
-{
-	(void)user;
-	(void)prefix;
-	(void)from;
-	(void)last;
-	(void)ended;
-	return 0;
-}
-
 /* ---- directories that were changed ---- */
 
 static int rebase_dir(MneTx *tx, MneSlice key, MneSlice staged, MneKvBatch *batch)
@@ -134,29 +123,24 @@ static int rebase(MneTx *tx, MneKvBatch *batch)
 
 /* ---- the moment ---- */
 
-typedef struct {
-	MneKv *moment;
-	MneFrags *frags;
-} Present;
-
-static void present_clear(Present *present)
+void mne_present_clear(MnePresent *present)
 {
 	g_clear_pointer(&present->moment, mne_kv_close);
 	g_clear_pointer(&present->frags, mne_frags_free);
 }
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Present, present_clear)
 
-static int take_present(MneTx *tx, Present *out)
+int mne_tx_take_present(MneTx *tx, MnePresent *out)
 {
+	mne_lock_assert_held(&tx->of->gate);
 	MNE_TRY(mne_kv_snapshot(tx->of->volume->kv, &out->moment));
 	out->frags = mne_frags_new(tx->of->modules);
 	return mne_frags_load(out->frags, out->moment);
 }
 
 /* What was is left in present, to be freed. */
-static void enter_present(MneTx *tx, Present *present)
+static void enter_present(MneTx *tx, MnePresent *present)
 {
-	const Present was = { tx->moment, tx->frags };
+	const MnePresent was = { tx->moment, tx->frags };
 	MneStore *of = tx->of;
 
 	MNE_WITH_LOCK(&tx->lock);
@@ -175,12 +159,12 @@ static int move(MneTx *tx, const MneReads *reads, GArray *changes)
 {
 	g_autoptr(MneKvBatch) batch = mne_kv_batch_new();
 	Looked looked = { tx, changes };
-	g_auto(Present) present = { 0 };
+	g_auto(MnePresent) present = { 0 };
 
 	MNE_TRY(mne_tx_validate(tx, reads));
-	MNE_TRY(mne_reads_foreach(reads, note_dir, pass_range, &looked));
+	MNE_TRY(mne_reads_foreach(reads, note_dir, NULL, &looked));
 	MNE_TRY(rebase(tx, batch));
-	MNE_TRY(take_present(tx, &present));
+	MNE_TRY(mne_tx_take_present(tx, &present));
 	MNE_TRY(mne_kv_apply(tx->store->volume->kv, batch));
 	enter_present(tx, &present);
 	return 0;

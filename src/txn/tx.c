@@ -156,6 +156,8 @@ static int take_moment(MneTx *tx)
 		MNE_TRY(mne_tx_require_open(outer));
 	MNE_TRY(mne_kv_snapshot(of->volume->kv, &tx->moment));
 	tx->base_seq = of->volume->seq;
+	if (!outer)
+		mne_recent_start(&of->txs->recent, tx->base_seq);
 	tx->first_id = mne_volume_next_id(of->volume);
 	if (outer) {
 		mne_overlay_init(&tx->outer_base, tx->moment, outer->below, NULL);
@@ -213,6 +215,7 @@ static void enroll(MneTx *tx)
 	tx->epoch = txs->epochs++;
 	tx->born = tx->epoch + 1;
 	g_queue_push_tail(&txs->open, tx);
+	atomic_fetch_add(&txs->n_open, 1);
 	mne_unlock(&txs->lock);
 	if (!tx->outer)
 		return;
@@ -226,6 +229,7 @@ static void retire(MneTx *tx)
 
 	mne_lock(&live->txs->lock);
 	g_queue_remove(&live->txs->open, tx);
+	atomic_fetch_sub(&live->txs->n_open, 1);
 	mne_unlock(&live->txs->lock);
 	mne_store_wake(live);
 	if (!tx->outer)

@@ -35,8 +35,21 @@ void mne_txs_free(MneTxs *txs)
 	g_assert(g_queue_is_empty(&txs->open));
 	g_hash_table_unref(txs->graves);
 	mne_tx_locks_clear(&txs->locks);
+	mne_recent_clear(&txs->recent);
 	mne_lock_clear(&txs->lock);
 	g_free(txs);
+}
+
+/* Nobody asks when none is open: and none can begin meanwhile. */
+void mne_txs_note(MneStore *live, uint64_t seq, MneSlice key)
+{
+	MneTxs *txs = live->txs;
+
+	mne_lock_assert_held(&live->gate);
+	if (atomic_load(&txs->n_open) > 0)
+		mne_recent_note(&txs->recent, seq, key);
+	else
+		mne_recent_clear(&txs->recent);
 }
 
 GPtrArray *mne_txs_all(MneStore *live)

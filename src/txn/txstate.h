@@ -13,6 +13,7 @@
 #include "txn/locktable.h"
 #include "txn/overlay.h"
 #include "txn/reads.h"
+#include "txn/recent.h"
 #include "txn/tx.h"
 
 typedef struct MneTxWaiter MneTxWaiter; /* txn/txlock.c */
@@ -30,6 +31,7 @@ struct MneTx {
 	MneOverlay outer_base; /* or of a transaction */
 	MneView *below; /* one of the two */
 	uint64_t base_seq;
+	uint64_t validated; /* what it read held at this seq; 0: not known */
 	uint64_t first_id; /* ids from here on were born after the beginning */
 	uint64_t epoch; /* number of beginnings before */
 	int64_t began;
@@ -73,6 +75,8 @@ typedef struct MneTxs {
 	GHashTable
 		*graves; /* empty segment -> epoch it became so, owned uint64_t both */
 	MneTxLocks locks;
+	_Atomic unsigned n_open;
+	MneRecent recent; /* under the gate */
 } MneTxs;
 
 MneTxs *mne_txs_new(void);
@@ -91,6 +95,23 @@ int mne_tx_stage(MneTx *tx, MneCommit *commit) MNE_CHECKED;
 /* txn/conflict.c: TX_CONFLICT when what was read or is written changed in tx->of.  Inside
  * the gate of that one. */
 int mne_tx_validate(MneTx *tx, const MneReads *reads) MNE_CHECKED;
+/* A key, or a range, that was read against what is there now: notes a conflict.  user: an
+ * MneTxCheck. */
+typedef struct {
+	MneTx *tx;
+	MneView *now;
+} MneTxCheck;
+int mne_tx_check_key(void *user, MneSlice key) MNE_CHECKED;
+int mne_tx_check_range(void *user, MneSlice prefix, MneSlice from, MneSlice last,
+		       bool ended) MNE_CHECKED;
+
+/* txn/precheck.c: most of that beforehand, outside of the gate, if there is much to do; and
+ * then in the gate the rest. */
+int mne_tx_prevalidate(MneTx *tx, const MneReads *reads) MNE_CHECKED;
+bool mne_tx_is_prevalidated(const MneTx *tx);
+int mne_tx_recheck(MneTxCheck *check, const MneReads *reads) MNE_CHECKED;
+/* A commit of the live tables changes key: in their gate. */
+void mne_txs_note(MneStore *live, uint64_t seq, MneSlice key);
 /* Of what key is about, by the directories of view: a new string. */
 char *mne_tx_path(MneView *view, MneSlice key);
 /* Note that key conflicts. */
@@ -116,6 +137,15 @@ unsigned mne_tx_locks_timeout(MneTxLocks *locks);
 void mne_tx_release_locks(MneTx *tx);
 /* An older one has the lock: it can only begin again. */
 void mne_tx_fail_for_lock(MneTx *tx, const char *lost, const char *culprit);
+
+/* The live tables as they are: in their gate. */
+typedef struct {
+	MneKv *moment;
+	MneFrags *frags;
+} MnePresent;
+int mne_tx_take_present(MneTx *tx, MnePresent *out) MNE_CHECKED;
+void mne_present_clear(MnePresent *present);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(MnePresent, mne_present_clear)
 
 /* txn/renew.c: what it sees is from now on the present of the live tables, if what it has
  * read and writes is the same there; else TX_CONFLICT, and it has failed.  Nothing, when
