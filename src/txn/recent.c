@@ -8,41 +8,54 @@
 
 #include "txn/recent.h"
 
-#define KEPT 4096u
+#define MOST 65536u
 
-typedef struct MneRecentKey {
+typedef struct {
 	uint64_t seq;
 	GBytes *key;
-} MneRecentKey;
+} Changed;
+
+static void changed_clear(void *data)
+{
+	g_bytes_unref(((Changed *)data)->key);
+}
+
+static const Changed *changed_at(const MneRecent *recent, guint i)
+{
+	return &g_array_index(recent->keys, Changed, i);
+}
 
 void mne_recent_clear(MneRecent *recent)
 {
-	for (unsigned i = 0; recent->keys && i < KEPT; i++)
-		g_clear_pointer(&recent->keys[i].key, g_bytes_unref);
-	g_clear_pointer(&recent->keys, g_free);
+	g_clear_pointer(&recent->keys, g_array_unref);
 }
 
 void mne_recent_start(MneRecent *recent, uint64_t seq)
 {
 	if (recent->keys)
 		return;
-	recent->keys = g_new0(MneRecentKey, KEPT);
-	recent->put = 0;
+	recent->keys = g_array_new(FALSE, FALSE, sizeof(Changed));
+	g_array_set_clear_func(recent->keys, changed_clear);
 	recent->from = seq;
+}
+
+/* Of the commit of the last one that goes not all will be there any more. */
+static void forget_half(MneRecent *recent)
+{
+	recent->from = changed_at(recent, MOST / 2 - 1)->seq;
+	g_array_remove_range(recent->keys, 0, MOST / 2);
 }
 
 void mne_recent_note(MneRecent *recent, uint64_t seq, MneSlice key)
 {
-	MneRecentKey *at;
+	Changed changed = { seq, NULL };
 
 	if (!recent->keys)
 		return;
-	at = &recent->keys[recent->put++ % KEPT];
-	if (at->key) { /* of this commit not all will be there any more */
-		recent->from = at->seq;
-		g_bytes_unref(at->key);
-	}
-	*at = (MneRecentKey){ seq, mne_slice_to_bytes(key) };
+	if (recent->keys->len == MOST)
+		forget_half(recent);
+	changed.key = mne_slice_to_bytes(key);
+	g_array_append_val(recent->keys, changed);
 }
 
 bool mne_recent_covers(const MneRecent *recent, uint64_t seq)
@@ -53,14 +66,12 @@ bool mne_recent_covers(const MneRecent *recent, uint64_t seq)
 int mne_recent_foreach(const MneRecent *recent, uint64_t seq, MneRecentFunc func,
 		       void *user)
 {
-	uint64_t kept = MIN(recent->put, KEPT);
+	for (guint i = recent->keys->len; i > 0; i--) {
+		const Changed *changed = changed_at(recent, i - 1);
 
-	for (uint64_t i = 1; i <= kept; i++) {
-		const MneRecentKey *at = &recent->keys[(recent->put - i) % KEPT];
-
-		if (at->seq <= seq)
+		if (changed->seq <= seq)
 			return 0;
-		MNE_TRY(func(user, mne_slice_of(at->key)));
+		MNE_TRY(func(user, mne_slice_of(changed->key)));
 	}
 	return 0;
 }

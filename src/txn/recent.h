@@ -17,8 +17,7 @@
 #include <glib.h>
 
 typedef struct {
-	struct MneRecentKey *keys; /* a ring; NULL: nothing is kept */
-	uint64_t put; /* ever */
+	GArray *keys; /* in their order; NULL: nothing is kept */
 	uint64_t from; /* all that was changed after this seq is there */
 } MneRecent;
 
