@@ -204,6 +204,28 @@ def test_at_returns_the_status_of_the_command_or_of_env(two, cli):
     assert done.returncode == 125 and "directory" in done.stderr
 
 
+def test_times_begin_and_end_lists_of_changes(two, cli, tmp_path):
+    old, new = ("@" + str(int(clock(two, name))) for name in ("old", "new"))
+    words = ["-C", two.path]
+    for a, b in (("old", old), ("new", new)):
+        for form in ("", ".json", "..", ".."+new):
+            plain = (two.path / ".mnefs/changed" / (a + form)).read_bytes()
+            assert (two.path / ".mnefs/changed" / (b + form)).read_bytes() == plain
+    assert cli(*words, "changed", old, new).stdout == cli(*words, "changed", "old", "new").stdout
+    assert cli(*words, "diff", "@latest").stdout == cli(*words, "diff", "new").stdout
+    done = cli(*words, "changed", "@-99w")
+    assert done.returncode == 5 and "@-99w" in done.stderr
+    assert cli(*words, "rsync", old, f"{tmp_path}/copy/").returncode == 0
+    done = cli(*words, "rsync", "--since", old, "@latest", f"{tmp_path}/copy/")
+    assert done.returncode == 0, done.stderr
+    assert tree(tmp_path / "copy") == tree(two.checkpoints / "new")
+    assert cli(*words, "ck", "bookmark", "@latest").returncode == 0
+    assert cli(*words, "ck", "bookmark", old, "mark").returncode == 0
+    marks = (two.path / ".mnefs/bookmarks").read_text().splitlines()
+    assert {line.split("\t")[0] for line in marks} == {"new", "mark"}
+    assert cli(*words, "ck", "bookmark", "old", "@today").returncode != 0
+
+
 def user_namespaces_work():
     return (
         subprocess.run(

@@ -26,6 +26,12 @@ static MneExit check_name(const char *name)
 	return err < 0 ? MNE_EXIT_USAGE : MNE_EXIT_OK;
 }
 
+/* Of a checkpoint that exists, or of a time. */
+static MneExit check_moment(const char *of)
+{
+	return *of == '@' && !strpbrk(of, "\t\n") ? MNE_EXIT_OK : check_name(of);
+}
+
 static MneExit say_failed(const char *root, const char *what, int err)
 {
 	if (mne_err_is(err, ENOENT))
@@ -45,21 +51,20 @@ MneExit mne_cmd_bookmark(MneCli *cli)
 	MneExit status = mne_place_find(cli, &root);
 	int err;
 
-	if (!name)
-		name = of;
-	if (status == MNE_EXIT_OK)
+	if (status == MNE_EXIT_OK && name)
 		status = check_name(name);
 	if (status == MNE_EXIT_OK)
-		status = check_name(of);
+		status = check_moment(of);
 	if (status != MNE_EXIT_OK)
 		return status;
-	text = g_strdup_printf("%s\t%s\t%s\n",
+	text = g_strdup_printf("%s\t%s%s%s\n",
 			       mne_cli_has(cli, "force") ? "replace" : "make", of,
-			       name);
+			       name ? "\t" : "", name ? name : "");
 	err = mne_place_write(root, "bookmarks", text);
 	if (err < 0)
-		return say_failed(root, mne_err_is(err, ENOENT) ? of : name, err);
-	mne_say_detail(cli, "%s marks the moment of %s", name, of);
+		return say_failed(root, mne_err_is(err, ENOENT) || !name ? of : name,
+				  err);
+	mne_say_detail(cli, "%s marks the moment of %s", name ? name : of, of);
 	return MNE_EXIT_OK;
 }
 

@@ -11,6 +11,7 @@
 #include "ckpt/differ.h"
 #include "ckpt/set.h"
 #include "ns/listed.h"
+#include "ns/moment.h"
 #include "util/log.h"
 #include "util/text.h"
 
@@ -28,6 +29,8 @@ static int find_moment(MneNs *ns, const char *name, size_t len, MneCkpt **out_ck
 	g_autoptr(MneCkpt) ckpt = NULL;
 	g_autoptr(MneCkpt) mark = NULL;
 
+	if (mne_moment_is(wanted))
+		return mne_ns_find_ckpt(ns, wanted, out_ckpt);
 	if (mne_ckpts_find(mne_store_ckpts(ns->store), wanted, &ckpt) < 0)
 		return mne_ckpts_find(mne_store_bookmarks(ns->store), wanted, out_ckpt);
 	if (mne_ckpts_find(mne_store_bookmarks(ns->store), wanted, &mark) < 0)

@@ -9,8 +9,8 @@
  *	              their fragment directories
  *	A..B.d        the records that changed, as they are at B: a tree
  *
- * A and B are names of checkpoints or bookmarks, which may themselves hold ".." or end in
- * ".json": the first reading of a name in which all of them exist is taken, and plain lists
+ * A and B are names of checkpoints or bookmarks, or of times ("@yesterday").  The former
+ * may themselves hold ".." or end in ".json": the first reading of a name in which all of them exist is taken, and plain lists
  * go before the others.
  */
 #pragma once

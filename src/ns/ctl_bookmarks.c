@@ -3,7 +3,7 @@
  * ns/ctl_bookmarks.c - `.mnefs/bookmarks`: lists them, and takes lines
  *
  *	make CHECKPOINT [NAME]		the name of the checkpoint, if none is given
- *	replace CHECKPOINT NAME		give up what had the name
+ *	replace CHECKPOINT [NAME]	give up what had the name
  *	drop NAME
  *	rename OLD NEW
  *
@@ -61,21 +61,32 @@ static bool is(char **words, const char *verb, guint least, guint most)
 	return strcmp(words[0], verb) == 0 && n >= least && n <= most;
 }
 
-static int run(MneStore *store, char **words)
+/* The checkpoint may be that of a time: without another name the bookmark has its name. */
+static int make(MneNs *ns, char **words, bool replaces)
 {
+	g_autoptr(MneCkpt) ckpt = NULL;
+	g_autofree char *name = NULL;
+
+	MNE_TRY(mne_ns_find_ckpt(ns, mne_slice_str(words[1]), &ckpt));
+	name = mne_ckpt_name(ckpt);
+	return mne_store_bookmark(ns->store, mne_slice_str(name),
+				  mne_slice_str(words[2] ? words[2] : name), replaces);
+}
+
+static int run(MneNs *ns, char **words)
+{
+	MneStore *store = ns->store;
+
 	if (is(words, "make", 2, 3))
-		return mne_store_bookmark(store, mne_slice_str(words[1]),
-					  mne_slice_str(words[words[2] ? 2 : 1]),
-					  false);
-	if (is(words, "replace", 3, 3))
-		return mne_store_bookmark(store, mne_slice_str(words[1]),
-					  mne_slice_str(words[2]), true);
+		return make(ns, words, false);
+	if (is(words, "replace", 2, 3))
+		return make(ns, words, true);
 	if (is(words, "drop", 2, 2))
 		return mne_store_drop_bookmark(store, mne_slice_str(words[1]));
 	if (is(words, "rename", 3, 3))
 		return mne_store_rename_bookmark(store, mne_slice_str(words[1]),
 						 mne_slice_str(words[2]));
-	return mne_throw(BAD_CTL, "make CHECKPOINT [NAME], replace CHECKPOINT NAME, "
+	return mne_throw(BAD_CTL, "make CHECKPOINT [NAME], replace CHECKPOINT [NAME], "
 				  "drop NAME, or rename OLD NEW");
 }
 
@@ -87,7 +98,7 @@ static int line(MneNs *ns, const char *const *args, const char *text, GString *a
 	(void)answer;
 	if (!words[0] || !*words[0])
 		return 0;
-	return run(ns->store, words);
+	return run(ns, words);
 }
 
 const MneCtlKind mne_ctl_bookmarks[] = {
