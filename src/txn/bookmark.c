@@ -26,7 +26,7 @@
 #include "txn/commit.h"
 #include "view/iter.h"
 
-#define STEP_KEYS 256u
+#define STEP_KEYS 64u /* so few that a writer who comes meanwhile hardly notices */
 
 static void put_bookmark(MneCommit *commit, MneCkpt *mark, MneCkptState state,
 			 MneSlice name)
@@ -283,7 +283,7 @@ static int collect_since(MneStore *store, uint64_t seq, GPtrArray *keys)
 	return MIN(got, 0);
 }
 
-int mne_bookmark_step(MneStore *store)
+static int reclaim(MneStore *store)
 {
 	g_autoptr(MneCkpt) mark = mne_ckpts_next_dropping(store->bookmarks);
 	g_autoptr(GPtrArray) keys =
@@ -309,4 +309,14 @@ int mne_bookmark_step(MneStore *store)
 	if (keys->len == 0)
 		mne_ckpts_remove(store->bookmarks, mark);
 	return 1;
+}
+
+int mne_bookmark_step(MneStore *store)
+{
+	int64_t begun = g_get_monotonic_time();
+	int got = reclaim(store);
+
+	if (got > 0)
+		mne_work_give_way(store, begun);
+	return got;
 }

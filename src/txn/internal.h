@@ -37,6 +37,8 @@ typedef struct {
 	pthread_t thread;
 	bool running, stop;
 	bool pending; /* somebody left work: reclaim, orphans, sweep */
+	uint64_t seen; /* seq of the last commit that background work met */
+	int64_t busy_until; /* others are taken to write; monotonic microseconds */
 } MneWorker;
 
 typedef struct {
@@ -122,7 +124,8 @@ void mne_worker_stop(MneStore *store);
 int mne_rollback_resume(MneStore *store) MNE_CHECKED;
 
 /* Background work has gone on since begun_us (monotonic): leave as much time to others, who
- * want the gate and the disk.  Not in tests, and not while the disk is full. */
+ * want the gate and the disk, and more of it while somebody writes.  Not in tests, and not
+ * while the disk is full.  Caller holds `working`. */
 void mne_work_give_way(MneStore *store, int64_t begun_us);
 
 /* One bounded step each, by one thread at a time: 1 when something was done, 0 when nothing

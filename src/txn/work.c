@@ -98,6 +98,8 @@ bool mne_store_next_notice(MneStore *store, unsigned milliseconds, MneNotice *ou
 }
 
 #define GIVE_WAY_MOST_US 20000
+#define BUSY_US          500000 /* so long after a commit others are taken to write */
+#define BUSY_SHARE       3 /* times the time that a step took */
 
 static bool step(MneStore *store, const char *what, int (*func)(MneStore *))
 {
@@ -108,12 +110,25 @@ static bool step(MneStore *store, const char *what, int (*func)(MneStore *))
 	return got > 0;
 }
 
+/* What moves no version takes no seq: a new one is somebody else's commit. */
+static bool does_somebody_write(MneStore *store, int64_t now)
+{
+	MneWorker *worker = &store->worker;
+	uint64_t seq = store->volume->seq;
+
+	if (seq != worker->seen)
+		worker->busy_until = now + BUSY_US;
+	worker->seen = seq;
+	return now < worker->busy_until;
+}
+
 void mne_work_give_way(MneStore *store, int64_t begun_us)
 {
-	int64_t took = g_get_monotonic_time() - begun_us;
+	int64_t now = g_get_monotonic_time(), took = MAX(now - begun_us, 0);
+	unsigned share = does_somebody_write(store, now) ? BUSY_SHARE : 1;
 
 	if (!store->options.no_background && mne_space_left(&store->space) > 0)
-		g_usleep((gulong)CLAMP(took, 0, GIVE_WAY_MOST_US));
+		g_usleep((gulong)MIN(took * share, GIVE_WAY_MOST_US));
 }
 
 bool mne_store_work(MneStore *store)
