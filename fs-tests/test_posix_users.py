@@ -5,6 +5,7 @@
 import errno
 import os
 import stat
+import subprocess
 
 import pytest
 
@@ -148,6 +149,22 @@ def test_setuid_and_setgid_are_cleared_when_somebody_else_writes(d):
     (d / "f").chmod(0o6777)
     as_nobody(d, lambda: os.truncate("f", 0))
     assert (d / "f").stat().st_mode & 0o7777 == 0o777
+
+
+def test_setuid_and_setgid_are_cleared_when_somebody_else_opens_with_o_trunc(d):
+    """Also for who asks for the mode alone, as stat(1) does: for that the kernel may have one."""
+    (d / "f").write_text("x")
+    os.chown(d / "f", NOBODY, NOBODY)
+
+    def mode():
+        return subprocess.check_output(["stat", "-c", "%a", d / "f"], text=True).strip()
+
+    for before, after in (("6777", "777"), ("4700", "700"), ("6654", "654")):
+        (d / "f").chmod(int(before, 8))
+        assert mode() == before
+        as_nobody(d, lambda: os.close(os.open("f", os.O_WRONLY | os.O_TRUNC)))
+        assert mode() == after
+        os.chown(d / "f", NOBODY, NOBODY)
 
 
 def test_chmod_by_one_who_is_not_in_the_group_drops_setgid(d):

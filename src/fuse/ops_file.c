@@ -47,6 +47,12 @@ void mne_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t m
 		mne_reply_create(req, &found, handle, info);
 }
 
+/* The kernel asks for it again, before who opened or wrote can make use of the old one. */
+static void forget_mode(MneMount *mount, fuse_ino_t ino)
+{
+	(void)fuse_lowlevel_notify_inval_inode(mount->session, ino, -1, 0);
+}
+
 static void open_inode(MneMount *mount, MneTask *task)
 {
 	const struct fuse_ctx *caller = fuse_req_ctx(task->req);
@@ -56,10 +62,13 @@ static void open_inode(MneMount *mount, MneTask *task)
 	int err = mne_handle_open(mount->ns, task->inode, &how, wants_kill(&info),
 				  &handle);
 
-	if (err < 0)
+	if (err < 0) {
 		mne_reply_err(task->req, "open", task->ino, err);
-	else
-		mne_reply_open(task->req, handle, &info);
+		return;
+	}
+	if (mne_handle_dropped_suid(handle))
+		forget_mode(mount, task->ino);
+	mne_reply_open(task->req, handle, &info);
 }
 
 /* A writer that closed the file before may not be released yet.  What it wrote is to be
@@ -156,7 +165,6 @@ static void write_control(MneMount *mount, MneTask *task)
 	reply_written(task->req, task->ino, written);
 }
 
-/* The kernel asks for the mode again, before who wrote can make use of the old one. */
 static ssize_t write_record(MneMount *mount, const MneTask *task, MneSlice bytes)
 {
 	bool kill = task->flags & MNE_WIRE_KILL_SUID;
@@ -164,8 +172,7 @@ static ssize_t write_record(MneMount *mount, const MneTask *task, MneSlice bytes
 	ssize_t written = mne_handle_write(task->handle, task->offset, bytes, kill);
 
 	if (written > 0 && drops)
-		(void)fuse_lowlevel_notify_inval_inode(mount->session, task->ino, -1,
-						       0);
+		forget_mode(mount, task->ino);
 	return written;
 }
 

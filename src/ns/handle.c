@@ -23,6 +23,7 @@ struct MneHandle {
 	MneIdentity self;
 	MneFile *file; /* LIVE: owned */
 	bool writable;
+	bool dropped_suid;
 	MneNode node; /* PAST: what it was */
 	MneCtlFile *control; /* CTL: owned */
 };
@@ -59,12 +60,15 @@ static void leave(MneHandle *handle)
 	g_queue_unlink(&handle->ns->handles, &handle->link);
 }
 
-static int kill_suid_bits(MneNs *ns, MneInode *inode)
+static int drop_suid(MneHandle *handle)
 {
 	MneAttrChange change = { .set = MNE_KILL_SUID };
 	MneFound found;
 
-	return mne_ns_setattr(ns, inode, &change, NULL, &found);
+	handle->dropped_suid = mne_handle_has_suid(handle);
+	return handle->dropped_suid ? mne_ns_setattr(handle->ns, handle->inode, &change,
+						     NULL, &found)
+				    : 0;
 }
 
 static int open_live(MneHandle *handle, bool truncate, bool kill_suid)
@@ -80,7 +84,7 @@ static int open_live(MneHandle *handle, bool truncate, bool kill_suid)
 	while (mne_inode_retry(ns->inodes, handle->inode, err, &finding));
 	MNE_TRY(err);
 
-	err = truncate && kill_suid ? kill_suid_bits(ns, handle->inode) : 0;
+	err = truncate && kill_suid ? drop_suid(handle) : 0;
 	if (err < 0)
 		(void)mne_file_close(handle->file, handle->writable);
 	return err;
@@ -241,6 +245,11 @@ static int drop_capability(MneHandle *handle)
 bool mne_handle_has_suid(MneHandle *handle)
 {
 	return handle->file && mne_file_has_suid(handle->file);
+}
+
+bool mne_handle_dropped_suid(const MneHandle *handle)
+{
+	return handle->dropped_suid;
 }
 
 ssize_t mne_handle_write(MneHandle *handle, uint64_t offset, MneSlice bytes,

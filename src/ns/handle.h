@@ -40,6 +40,8 @@ ssize_t mne_handle_write(MneHandle *handle, uint64_t offset, MneSlice bytes,
 			 bool kill_suid) MNE_CHECKED;
 /* Are there setuid or setgid bits to drop? */
 bool mne_handle_has_suid(MneHandle *handle);
+/* Has opening it dropped such bits? */
+bool mne_handle_dropped_suid(const MneHandle *handle);
 /* After it the file's attributes are in out. */
 int mne_handle_truncate(MneHandle *handle, uint64_t size, MneFound *out) MNE_CHECKED;
 int mne_handle_allocate(MneHandle *handle, int mode, uint64_t offset, uint64_t len)
