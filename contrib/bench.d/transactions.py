@@ -24,6 +24,7 @@ import sys
 import tempfile
 
 import report
+import systems
 from history import HERE, Mnefs, micros, say
 
 IDLE_CHANGES = 20
@@ -60,10 +61,13 @@ def library_load(mnefs):
     return program if os.access(program, os.X_OK) else None
 
 
-class Systems:
+class Runners:
     def __init__(self, args, work):
         self.args, self.work, self.count = args, work, 0
-        self.mount = Mnefs(self.fresh(), args.mnefs, args.options)
+        self.transport = (systems.Transport(args.transport) if args.transport
+                          else systems.Transport.best())
+        with self.transport:
+            self.mount = Mnefs(self.fresh(), args.mnefs, args.options)
         self.txload = compile_mount_load(work)
         self.library = library_load(args.mnefs)
         if not self.library:
@@ -116,18 +120,18 @@ class Systems:
 # --- what is measured ------------------------------------------------------------------
 
 
-def write_round(systems, args):
+def write_round(runners, args):
     for kind in ("commit", "durable"):
         for clients in (1, 8):
             for writes in (1, 10):
-                for name, run in systems.ours():
+                for name, run in runners.ours():
                     it = run("write", kind, clients, writes, args.keys, args.seconds)
                     yield dict(it, system=name, what="write", kind=kind,
                                clients=clients, writes=writes)
 
 
-def contend_round(systems, args):
-    for name, run in systems.ours():
+def contend_round(runners, args):
+    for name, run in runners.ours():
         it = run("add", "commit", 8, 2, args.few, args.seconds)
         yield dict(it, system=name, what="add", kind="commit", clients=8, writes=2)
 
@@ -146,10 +150,10 @@ def idle_transaction(top):
         os.rmdir(at)
 
 
-def idle(systems, args):
+def idle(runners, args):
     """Plain writes a second with one / without, of neighbours in time."""
     def plain():
-        it = systems.run_mount("plain", "commit", 1, 1, args.keys, args.seconds / 2)
+        it = runners.run_mount("plain", "commit", 1, 1, args.keys, args.seconds / 2)
         return it["done"] / it["seconds"]
 
     plain()
@@ -157,7 +161,7 @@ def idle(systems, args):
     for n in range(args.rounds * 4):
         pair = {}
         for is_open in (n % 2 == 0, n % 2 == 1):
-            with idle_transaction(systems.mount.top) if is_open else \
+            with idle_transaction(runners.mount.top) if is_open else \
                     contextlib.nullcontext():
                 pair[is_open] = plain()
         ratios.append(pair[False] / pair[True])
@@ -186,19 +190,19 @@ def summarise(records):
     return rows
 
 
-def measure(args, systems):
+def measure(args, runners):
     records = []
     for n in range(args.rounds):
         say(f"  round {n + 1}")
         if args.what in ("write", "all"):
-            records += write_round(systems, args)
+            records += write_round(runners, args)
         if args.what in ("contend", "all"):
-            records += contend_round(systems, args)
+            records += contend_round(runners, args)
         if args.what != "idle":
-            records += systems.mnesia()
+            records += runners.mnesia()
     rows = summarise(records)
     if args.what in ("idle", "all"):
-        rows.append(idle(systems, args))
+        rows.append(idle(runners, args))
     return rows
 
 
@@ -231,6 +235,8 @@ def parse(words, find_mnefs):
                    default="all")
     p.add_argument("--mnefs", metavar="PATH", help="the program")
     p.add_argument("--options", metavar="OPTS", default="", help="mount options, as for -o")
+    p.add_argument("--transport", choices=("uring", "dev"),
+                   help="how requests come (default: uring, where root can switch it on)")
     p.add_argument("--rounds", type=int, default=3, metavar="N")
     p.add_argument("--seconds", type=float, default=0.6, metavar="S", help="of one load")
     p.add_argument("--keys", type=int, default=1000, metavar="N", help="of each client")
@@ -249,13 +255,14 @@ def main(words, find_mnefs):
     work = tempfile.mkdtemp(prefix="mnefs-tx-", dir=args.dir)
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, work, ignore_errors=True)
-        systems = Systems(args, work)
-        stack.callback(systems.mount.stop)
-        rows = measure(args, systems)
+        runners = Runners(args, work)
+        stack.callback(runners.mount.stop)
+        rows = measure(args, runners)
+        about = dict(report.machine(), transport=runners.transport.kind)
     show(rows)
     if args.json:
         with open(args.json, "w", encoding="utf-8") as f:
-            json.dump({"machine": report.machine(), "rows": rows}, f, indent=1)
+            json.dump({"machine": about, "rows": rows}, f, indent=1)
     return 0
 
 
