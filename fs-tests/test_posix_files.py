@@ -2,14 +2,18 @@
 #
 # test_posix_files.py - the bytes of a file: create, read, write, append, truncate, mmap
 
+import ctypes
 import errno
 import mmap
 import os
 import random
 import shutil
 import subprocess
+import threading
 
 import pytest
+
+import aio
 
 from harness import fails, in_child, link_fd, libc
 
@@ -400,3 +404,41 @@ def test_programs_can_be_run_from_it(d):
     shutil.copy("/bin/true", d / "true")
     (d / "true").chmod(0o755)
     subprocess.run([d / "true"], check=True)
+
+
+# --- past the page cache ---------------------------------------------------------------
+
+
+@pytest.mark.skipif(not aio.is_known(), reason="system calls of unknown numbers")
+def test_a_reader_sees_what_was_written_past_the_cache_at_once(d):
+    """Asynchronously, too, while others read the old bytes into the cache."""
+    size = 10 * 65_536
+    old, new = (mmap.mmap(-1, size) for _ in range(2))
+    fd = os.open(d / "f", os.O_CREAT | os.O_RDWR | os.O_DIRECT)
+    done = threading.Event()
+
+    def read_on():
+        while not done.is_set():
+            (d / "f").read_bytes()
+
+    os.pwrite(fd, old, 0)
+    reader = threading.Thread(target=read_on)
+    reader.start()
+    try:
+        with aio.Queue() as queue:
+            for turn in range(150):
+                new[:] = bytes([1 + turn % 200]) * size
+                whole = (ctypes.c_char * size).from_buffer(new)
+                pieces = [
+                    (ctypes.c_char * 65_536).from_buffer(whole, at)
+                    for at in range(0, size, 65_536)
+                ]
+                for number, piece in enumerate(pieces):
+                    queue.write(fd, piece, 65_536 * number)
+                for _ in pieces:
+                    assert queue.wait() == 65_536
+                assert (d / "f").read_bytes() == new[:], turn
+    finally:
+        done.set()
+        reader.join()
+        os.close(fd)
