@@ -4,6 +4,7 @@
 
 import os
 import random
+import shutil
 
 import pytest
 
@@ -246,3 +247,32 @@ def test_a_table_tells_what_it_lists_and_since_when(fs):
     for path in (fs.path, fs.table / "tree", fs.table / "tree/leaf"):
         with pytest.raises(OSError):
             os.getxattr(path, "mnefs.listing")
+
+
+@pytest.mark.parametrize("listing", ["records", "fragments"])
+def test_each_of_several_rsyncs_works_on_fragments_of_its_own(fs, cli, tmp_path, listing):
+    fill(fs)
+    spread(fs, 16, listing)
+    fs.checkpoint("a")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "lists").mkdir()
+    wrapper = tmp_path / "bin/rsync"
+    wrapper.write_text(
+        "#!/bin/sh\n"
+        'for word; do case $word in --files-from=*) cp "${word#*=}" '
+        f'"{tmp_path}/lists/$$" ;; esac; done\nexec {shutil.which("rsync")} "$@"\n'
+    )
+    wrapper.chmod(0o755)
+    env = {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}
+    done = cli("-C", fs.path, "rsync", "-j", "2", "a", f"{tmp_path}/copy/", env=env)
+    assert done.returncode == 0, done.stderr
+    assert differences(fs, "a", tmp_path / "copy") == ""
+    top = fs.checkpoints / "a/t/.frag"
+    where = {name: frag for frag in os.listdir(top) for name in os.listdir(top / frag)}
+    seen = {}
+    for path in (tmp_path / "lists").iterdir():
+        names = path.read_text().rstrip("\0").split("\0")
+        frags = {where[name.rsplit("/", 1)[1]] for name in names}
+        assert len(frags) == 1, "one list, one fragment"
+        assert seen.setdefault(frags.pop(), path) == path, "one fragment, one list"
+    assert len(seen) > 12
