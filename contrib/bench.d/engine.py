@@ -97,9 +97,10 @@ def forget():
 class Life:
     """One variant in one round: {what: figure}."""
 
-    def __init__(self, variant, runner, files):
-        self.variant, self.runner, self.files = variant, runner, files
-        self.figures = {}
+    def __init__(self, variant, runner, args):
+        self.variant, self.runner, self.files = variant, runner, args.files
+        self.compressible = args.compressible
+        self.figures, self.latencies = {}, []
 
     def timed(self, what, ops, call):
         cpu, begun = self.variant.cpu_seconds(), time.perf_counter()
@@ -110,10 +111,11 @@ class Life:
 
     def phase(self, name, files, rounds=1):
         def call():
-            subprocess.run([self.runner, "-d", self.variant.table, "-n", str(files),
-                            "-t", "1", "-b", "131072", "-m", "1", "-x", "f",
-                            "-r", str(rounds), name], check=True,
-                           stdout=subprocess.DEVNULL)
+            done = subprocess.run(
+                [self.runner, "-l", *(["-z"] if self.compressible else []),
+                 "-d", self.variant.table, "-n", str(files), "-x", "f",
+                 "-r", str(rounds), name], check=True, stdout=subprocess.PIPE, text=True)
+            self.latencies = [float(word) for word in done.stdout.split()[2:]]
         return call
 
     def filled(self, what, name, rounds):
@@ -123,6 +125,8 @@ class Life:
         self.timed(what, self.files, self.phase(name, self.files, rounds))
         rest(self.variant)
         own, mapped = peak.end()
+        for share, took in zip(("p50", "p99", "p99.9", "max"), self.latencies):
+            self.figures[f"{what} {share}"] = took
         self.figures[what + " written"] = (
             (self.variant.written() - before) / self.files / 1024)
         self.figures[what + " MiB own"] = own / 1024
@@ -175,6 +179,8 @@ def parse(words, find_mnefs):
     p.add_argument("variants", nargs="+", metavar="NAME[=WORD,...]")
     p.add_argument("--mnefs", metavar="PATH", help="the program")
     p.add_argument("--files", type=int, default=200_000, metavar="N")
+    p.add_argument("--compressible", action="store_true",
+                   help="bytes that compress to half, in place of random ones")
     p.add_argument("--rounds", type=int, default=3, metavar="N")
     p.add_argument("--transport", choices=("uring", "dev"), default="dev")
     p.add_argument("--image", type=int, default=6144, metavar="MIB")
@@ -199,7 +205,7 @@ def measure(args, work):
         for turn in range(args.rounds):
             for variant in variants[turn % len(variants):] + variants[:turn % len(variants)]:
                 say(f"  round {turn + 1}: {variant.name}")
-                life = Life(variant, os.path.join(work, "phases"), args.files)
+                life = Life(variant, os.path.join(work, "phases"), args)
                 results[variant.name].append(life.run())
         return results
 

@@ -11,12 +11,16 @@
  *     -b BYTES    size of one read or write of a stream (default: 131072)
  *     -m MIB      size of a stream (default: 512)
  *     -r SEED     of the order of access and of the bytes written (default: 1)
+ *     -l          time each operation, too
+ *     -z          bytes that compress to half
  *
- * Prints one line, "operations seconds"; a stream counts in MiB.  Phases share nothing
+ * Prints one line, "operations seconds"; a stream counts in MiB.  With -l, behind that, microseconds:
+ * the median, what 99 % and 99.9 % of the operations took at most, and the longest.  Phases share nothing
  * but the files, so that the driver can run one phase on all systems before the next.
  *
  * Every file begins with its own number, and reading and stat check what they see: a
- * fast wrong answer is an error, not a result.  Bytes are random: nothing compresses.
+ * fast wrong answer is an error, not a result.  Bytes are random: without -z nothing
+ * compresses.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -44,7 +48,9 @@ typedef struct {
 	size_t block;
 	uint64_t mib;
 	uint64_t seed;
+	bool compressible;
 	uint32_t *order; /* the files, as they will be visited */
+	double *took; /* seconds of each operation; NULL: nobody asked */
 } Bench;
 
 typedef struct Phase Phase;
@@ -314,10 +320,13 @@ static int visit_files(Worker *worker)
 	const Bench *bench = worker->bench;
 
 	for (uint32_t i = worker->number; i < bench->files; i += bench->threads) {
+		double begin = bench->took ? seconds() : 0;
 		int err = worker->phase->each(worker, bench->order[i]);
 
 		if (err < 0)
 			return err;
+		if (bench->took)
+			bench->took[i] = seconds() - begin;
 		worker->done++;
 	}
 	return 0;
@@ -359,6 +368,8 @@ static uint8_t *random_bytes(const Bench *bench, unsigned number)
 	for (size_t i = 0; bytes && i + 8 <= size; i += 8) {
 		uint64_t word = next_random(&state);
 
+		if (bench->compressible && i / 32 % 2)
+			word = 0;
 		memcpy(bytes + i, &word, sizeof(word));
 	}
 	return bytes;
@@ -400,6 +411,25 @@ static void add_up(const Worker *worker, Worker *total)
 	total->err = total->err < 0 ? total->err : worker->err;
 }
 
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void print_latencies(const Bench *bench)
+{
+	static const double shares[] = { 0.5, 0.99, 0.999, 1 };
+
+	qsort(bench->took, bench->files, sizeof(*bench->took), compare);
+	for (size_t i = 0; i < sizeof(shares) / sizeof(shares[0]); i++) {
+		size_t at = (size_t)(shares[i] * (double)(bench->files - 1));
+
+		printf(" %.1f", bench->took[at] * 1e6);
+	}
+}
+
 static int run(const Bench *bench, const Phase *phase)
 {
 	Worker workers[MAX_THREADS];
@@ -415,9 +445,13 @@ static int run(const Bench *bench, const Phase *phase)
 	}
 	pthread_barrier_destroy(&gate);
 
-	if (total.err == 0)
-		printf("%llu %.9f\n", (unsigned long long)total.done,
+	if (total.err == 0) {
+		printf("%llu %.9f", (unsigned long long)total.done,
 		       total.end - total.begin);
+		if (bench->took && bench->files > 0)
+			print_latencies(bench);
+		printf("\n");
+	}
 	return total.err;
 }
 
@@ -432,6 +466,7 @@ static bool parse_option(Bench *bench, const char **dir, int option, const char 
 	case 'b': bench->block = strtoul(value, NULL, 10); return true;
 	case 'm': bench->mib = strtoul(value, NULL, 10); return true;
 	case 'r': bench->seed = strtoull(value, NULL, 10); return true;
+	case 'z': bench->compressible = true; return true;
 	default: return false;
 	}
 }
@@ -454,10 +489,12 @@ int main(int argc, char **argv)
 			.seed = 1 };
 	const char *dir = ".";
 	const Phase *phase;
+	bool with_latencies = false;
 	int option, err;
 
-	while ((option = getopt(argc, argv, "d:x:n:s:t:b:m:r:")) != -1) {
-		if (!parse_option(&bench, &dir, option, optarg))
+	while ((option = getopt(argc, argv, "d:x:n:s:t:b:m:r:lz")) != -1) {
+		with_latencies = with_latencies || option == 'l';
+		if (option != 'l' && !parse_option(&bench, &dir, option, optarg))
 			return 2;
 	}
 	phase = optind == argc - 1 ? phase_of(argv[optind]) : NULL;
@@ -468,6 +505,8 @@ int main(int argc, char **argv)
 	}
 
 	bench.order = order_of(&bench, phase->shuffled);
+	if (with_latencies && phase->each)
+		bench.took = calloc(bench.files + 1, sizeof(*bench.took));
 	bench.dir = open(dir, O_RDONLY | O_DIRECTORY);
 	err = !bench.order ? -ENOMEM : bench.dir < 0 ? -errno : run(&bench, phase);
 	if (err < 0)

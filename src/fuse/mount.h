@@ -21,7 +21,7 @@ typedef struct {
 	MneUring *_Atomic uring; /* NULL: requests come through /dev/fuse */
 	bool may_use_uring;
 	bool read_only;
-	uint64_t init_unique; /* of the INIT request; 0: was answered */
+	_Atomic uint64_t init_unique; /* of the INIT request; 0: was answered */
 	bool kernel_kills_late; /* the kernel offers HANDLE_KILLPRIV_V2 */
 	bool kernel_has_uring; /* … and OVER_IO_URING: built in, and allowed by root */
 	_Atomic bool is_ready; /* INIT was answered */

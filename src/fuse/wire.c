@@ -115,8 +115,9 @@ static bool is_init_reply(const MneMount *mount, const struct iovec *iov)
 {
 	const struct fuse_out_header *header = iov[0].iov_base;
 
-	return G_UNLIKELY(mount->init_unique != 0) &&
-	       header->unique == mount->init_unique;
+	uint64_t unique = mount->init_unique;
+
+	return G_UNLIKELY(unique != 0) && header->unique == unique;
 }
 
 static void touch_init_reply(const struct iovec *iov, int count, const MneMount *mount)

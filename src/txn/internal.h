@@ -35,7 +35,8 @@ typedef struct {
 	MneLock lock;
 	MneCond wake;
 	pthread_t thread;
-	bool running, stop;
+	_Atomic bool running;
+	bool stop;
 	bool pending; /* somebody left work: reclaim, orphans, sweep */
 	uint64_t seen; /* seq of the last commit that background work met */
 	int64_t busy_until; /* others are taken to write; monotonic microseconds */
