@@ -37,7 +37,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { NAME_SIZE = 64, MAX_THREADS = 256 };
+enum { NAME_SIZE = 64, MAX_THREADS = 256, SPREAD = 1 << 20 };
 
 typedef struct {
 	int dir;
@@ -107,16 +107,23 @@ static int write_whole(int fd, const uint8_t *bytes, size_t size)
 	return (size_t)n == size ? 0 : -EIO;
 }
 
+/* Files that lie beside each other must not be alike, or they would compress together. */
+static uint8_t *bytes_of(const Worker *worker, uint32_t file)
+{
+	return worker->bytes + ((file * 2654435761u) >> 12) % SPREAD;
+}
+
 static int write_file(const Worker *worker, const char *name, uint32_t file, int flags)
 {
+	uint8_t *bytes = bytes_of(worker, file);
 	int fd = openat(worker->bench->dir, name, O_WRONLY | (flags & ~O_SYNC), 0644);
 	int err;
 
 	if (fd < 0)
 		return -errno;
 
-	memcpy(worker->bytes, &file, sizeof(file));
-	err = write_whole(fd, worker->bytes, worker->bench->size);
+	memcpy(bytes, &file, sizeof(file));
+	err = write_whole(fd, bytes, worker->bench->size);
 	if (err == 0 && (flags & O_SYNC) && fsync(fd) < 0)
 		err = -errno;
 	if (close(fd) < 0 && err == 0)
@@ -362,7 +369,8 @@ static uint32_t *order_of(const Bench *bench, bool shuffled)
 static uint8_t *random_bytes(const Bench *bench, unsigned number)
 {
 	uint64_t state = (bench->seed << 8 | number) * 0x9e3779b97f4a7c15u | 1;
-	size_t size = (bench->size > bench->block ? bench->size : bench->block) + 8;
+	size_t size = (bench->size > bench->block ? bench->size : bench->block) +
+		      SPREAD + 8;
 	uint8_t *bytes = malloc(size);
 
 	for (size_t i = 0; bytes && i + 8 <= size; i += 8) {
