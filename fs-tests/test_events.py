@@ -329,6 +329,22 @@ def test_many_can_wait_while_others_work(fs, listen):
     assert seen == ["mark"] * 40
 
 
+def test_however_many_wait_others_get_on(fs, listen):
+    """Over io_uring they would hold all entries of the ring: some are told to ask again."""
+    listeners = [listen("system=1") for _ in range(150)]
+    threads = [threading.Thread(target=each.until, args=("user",)) for each in listeners]
+    for thread in threads:
+        thread.start()
+    for i in range(10):
+        (fs.table / f"{i}").write_text("x")
+    fs.checkpoint("c")
+    assert len(os.listdir(fs.checkpoints / "c" / "t")) == 10
+    mark(fs)
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert not any(thread.is_alive() for thread in threads)
+
+
 def test_small_reads_lose_nothing(fs, listen):
     events = listen()
     (fs.table / "a").write_text("1")

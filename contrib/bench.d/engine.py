@@ -144,8 +144,8 @@ class Life:
                        cwd=self.variant.table, check=True, stdout=subprocess.DEVNULL)
 
     def run(self):
-        self.variant.start()
         try:
+            self.variant.start()
             self.filled("create", "create", 1)
             self.filled("overwrite", "overwrite", 2)
             self.cold("stat cold", "stat", 4)
@@ -207,6 +207,7 @@ def measure(args, work):
                 say(f"  round {turn + 1}: {variant.name}")
                 life = Life(variant, os.path.join(work, "phases"), args)
                 results[variant.name].append(life.run())
+                say("    " + "  ".join(f"{k} {v:.1f}" for k, v in life.figures.items()))
         return results
 
 

@@ -10,8 +10,11 @@
 
 #include "fuse/loop.h"
 #include "fuse/reply.h"
+#include "fuse/uring.h"
 #include "fuse/wire.h"
 #include "util/lock.h"
+
+enum { SPARE_ENTRIES = 16, MOMENT_US = 50000 };
 
 struct MneCrew {
 	MneMount *mount; /* borrowed */
@@ -185,12 +188,26 @@ static void join_waiters(MneCrew *crew, MneWaiter *waiter)
 		atomic_store(&waiter->wait.over, true);
 }
 
+/* Over io_uring each request that is not answered holds one of the entries of a processor;
+ * when all are held nothing goes on there.  Who would take one of the last waits for a
+ * moment only, and is told to ask again (EINTR). */
+static bool are_too_many(MneCrew *crew)
+{
+	MNE_WITH_LOCK(&crew->lock);
+	return atomic_load(&crew->mount->uring) &&
+	       g_queue_get_length(&crew->waiters) > MNE_URING_DEPTH - SPARE_ENTRIES;
+}
+
 void mne_crew_wait_begin(MneCrew *crew, fuse_req_t req, MneWaiter *waiter)
 {
 	waiter->link = (GList){ .data = waiter };
 	atomic_init(&waiter->wait.over, false);
 	join_waiters(crew, waiter);
 	fuse_req_interrupt_func(req, on_interrupt, waiter);
+	if (!are_too_many(crew))
+		return;
+	g_usleep(MOMENT_US);
+	atomic_store(&waiter->wait.over, true);
 }
 
 void mne_crew_wait_end(MneCrew *crew, fuse_req_t req, MneWaiter *waiter)

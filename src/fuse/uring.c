@@ -42,7 +42,7 @@
 
 #include <glib.h>
 
-#define DEPTH   8u /* entries of a queue */
+#define DEPTH   MNE_URING_DEPTH
 #define PAGE    4096u
 #define WAIT_NS 20000
 #define LOOKS   50
@@ -88,6 +88,7 @@ struct Queue {
 	pthread_t thread;
 	struct io_uring ring;
 	Entry entries[DEPTH];
+	Entry *current; /* the last whose request was carried out here */
 	int wake; /* eventfd */
 	uint64_t wake_count; /* what reading it gave */
 	MneLock lock;
@@ -188,6 +189,7 @@ static void carry_out(Entry *entry)
 	memcpy(start + sizeof(*in), entry->header->op_in, arguments);
 	entry->commit_id = entry->header->entry.commit_id;
 	atomic_store(&entry->unique, in->unique);
+	entry->queue->current = entry;
 	client->carry_out(client->user, &request);
 }
 
@@ -375,9 +377,14 @@ static Entry *find_in(Queue *queue, uint64_t unique)
 	return NULL;
 }
 
+/* Most are answered while they are carried out. */
 static Entry *find(MneUring *uring, Queue *own, uint64_t unique)
 {
-	Entry *entry = own ? find_in(own, unique) : NULL;
+	Entry *entry = own ? own->current : NULL;
+
+	if (entry && atomic_load(&entry->unique) == unique)
+		return entry;
+	entry = NULL;
 
 	for (unsigned i = 0; !entry && i < uring->n; i++)
 		entry = find_in(&uring->queues[i], unique);

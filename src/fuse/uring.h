@@ -19,6 +19,10 @@
 
 #include <fuse_lowlevel.h>
 
+/* Requests of one processor that can be in hand at once; the kernel takes the entry that was
+ * free last, so the memory of many is touched only when many are in hand. */
+#define MNE_URING_DEPTH 64u
+
 typedef struct MneUring MneUring;
 
 /* Whose requests they are. */

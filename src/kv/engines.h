@@ -22,7 +22,7 @@ typedef struct {
 
 typedef struct {
 	const MneKvOutside *outside; /* borrowed until the close; may be NULL */
-	size_t write_buffer; /* bytes of the memtable; 0: see kv/tuning.c */
+	size_t write_buffer; /* bytes of the memtable at most; 0: see kv/tuning.c */
 	size_t block_cache; /* bytes; 0: see kv/tuning.c */
 	bool create; /* make it when missing */
 } MneLeveldbOptions;

@@ -12,9 +12,11 @@
 
 enum { KIB = 1024, MIB = 1024 * KIB };
 
+/* Tables are mapped, and what is mapped and not compressed does not enter the block cache:
+ * it is for tables beyond a thousand. */
 static const MneTuning chosen = {
-	.write_buffer = 64 * MIB,
-	.block_cache = 64 * MIB,
+	.write_buffer = 24 * MIB,
+	.block_cache = 8 * MIB,
 	.block_size = 4 * KIB,
 	.table_size = 2 * MIB,
 	.bloom_bits = 10,
@@ -35,7 +37,7 @@ MneTuning mne_tuning(size_t write_buffer, size_t block_cache)
 	MneTuning it = chosen;
 
 	if (write_buffer > 0)
-		it.write_buffer = write_buffer;
+		it.write_buffer = MIN(write_buffer, it.write_buffer);
 	if (block_cache > 0)
 		it.block_cache = block_cache;
 	it.write_buffer = debugged("kv-buffer", it.write_buffer);

@@ -23,5 +23,6 @@ typedef struct {
 	bool verify; /* … and of what it reads for us */
 } MneTuning;
 
-/* 0: the default. */
+/* What whoever opens it wants, for a small disk: 0 nothing; a bigger buffer than chosen is not
+ * had. */
 MneTuning mne_tuning(size_t write_buffer, size_t block_cache);
