@@ -220,6 +220,14 @@ def test_inside_a_transaction_another_is_nested(fs, tx, cli):
     assert os.listdir(fs.table) == ["a"]
 
 
+def test_inner_ones_that_conflict_are_run_again(fs, tx, cli):
+    (fs.table / "n").write_text("0\n")
+    one = f"{cli.binary} tx --retries 50 -- sh -c 'n=$(cat t/n); sleep 0.1; echo $((n + 1)) > t/n'"
+    done = tx(f"{one} & {one} & {one} & wait; cat t/n", check=0)
+    assert done.stdout == "3\n", done.stderr
+    assert (fs.table / "n").read_text() == "3\n"
+
+
 # --- names -----------------------------------------------------------------------------------
 
 

@@ -290,6 +290,27 @@ def test_who_does_not_want_to_wait_need_not(two):
     assert young.values("lock") == ["write t/b"]
 
 
+def test_who_waits_is_not_idle(mount):
+    fs = with_table(mount, "tx_idle=1", "tx_lock_timeout=0")
+    with Tx(fs, "holder") as holder:
+        holder.tell("lock write t/a")
+        asks = Asking(Tx(fs, "waiter"), "lock write t/a")
+        for _ in range(6):
+            time.sleep(0.5)
+            (holder.table / "x").write_text("x")
+        assert sorted(open_ones(fs)) == ["holder", "waiter"]
+        holder.commit()
+        assert asks.result() is None
+    fs.expect_log("transaction waiter was not used")
+
+
+@pytest.mark.parametrize("value", ["soon", "-1", "", "60x", "99999999"])
+def test_a_timeout_that_is_none_is_refused_at_the_mount(cli, store, tmp_path, value):
+    done = cli(store, tmp_path, "-o", f"create,tx_lock_timeout={value}")
+    assert done.returncode not in (0, 125)
+    assert "tx_lock_timeout" in done.stderr
+
+
 # --- waiting keeps nobody --------------------------------------------------------------------
 
 

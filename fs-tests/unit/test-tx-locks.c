@@ -536,6 +536,29 @@ static void test_a_wait_ends_after_its_time(Fixture *f, gconstpointer data)
 	mne_tx_abort(tx);
 }
 
+static void set_waiting(Fixture *f, unsigned waiting)
+{
+	MneTxLocks *locks = &f->store->txs->locks;
+
+	MNE_WITH_LOCK(&locks->lock);
+	locks->waiting = waiting;
+}
+
+/* Each takes a thread. */
+static void test_only_so_many_wait(Fixture *f, gconstpointer data)
+{
+	g_autoptr(MneTx) tx = begin(f->store, "one");
+
+	(void)data;
+	set_waiting(f, MNE_TX_MAX_WAITING);
+	g_assert_cmpint(mne_err_errno(lock_record(tx, "a", true)), ==, EDQUOT);
+	g_assert_cmpint(mne_tx_state(tx), ==, MNE_TX_OPEN);
+	set_waiting(f, MNE_TX_MAX_WAITING - 1);
+	assert_locked(tx, "a");
+	set_waiting(f, 0);
+	mne_tx_abort(tx);
+}
+
 #define ADD(name, func)                                                    \
 	g_test_add("/tx-locks/" name, Fixture, NULL, fixture_set_up, func, \
 		   fixture_tear_down)
@@ -555,5 +578,6 @@ int main(int argc, char **argv)
 	ADD("inside", test_who_reads_and_writes_inside_goes_on_over_locks);
 	ADD("wait", test_a_wait_ends_when_it_is_over_or_its_transaction_is);
 	ADD("timeout", test_a_wait_ends_after_its_time);
+	ADD("many", test_only_so_many_wait);
 	return g_test_run();
 }

@@ -13,7 +13,6 @@
 
 #include "txn/txstate.h"
 
-#define MAX_WAITING     512u /* each takes a thread */
 #define DEFAULT_TIMEOUT 60000u
 
 /* Who waits, on his stack. */
@@ -124,6 +123,8 @@ static bool has_asked(MneTx *tx)
 
 int mne_tx_set_born(MneTx *tx, uint64_t born)
 {
+	if (tx->outer && born == mne_tx_born(tx))
+		return 0;
 	if (tx->outer)
 		return mne_throw(BAD_CTL,
 				 "an inner transaction is as old as the outer");
@@ -157,9 +158,9 @@ static int require_may_ask(const Asking *asking)
 	if (tx->waiter)
 		return mne_throw(TX_LOCK_BUSY,
 				 "the transaction waits for a lock already");
-	if (asking->locks->waiting >= MAX_WAITING)
+	if (asking->locks->waiting >= MNE_TX_MAX_WAITING)
 		return mne_throw(TX_LIMIT, "%u transactions wait for locks already",
-				 MAX_WAITING);
+				 MNE_TX_MAX_WAITING);
 	return 0;
 }
 

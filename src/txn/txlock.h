@@ -17,6 +17,8 @@
 #include "txn/locktable.h"
 #include "txn/tx.h"
 
+#define MNE_TX_MAX_WAITING 512u /* each takes a thread */
+
 /* All of the wants at once.  Waits until *over (then -EINTR), or NULL: does not wait
  * (-EAGAIN).  TX_LOCKED: the transaction has failed; TX_LOCK_TIME, TX_LOCK_BUSY: it goes on
  * without the lock; TX_CONFLICT: it has failed, what it read was changed before it had the
@@ -29,8 +31,8 @@ void mne_tx_lock_wake(MneTx *tx);
 
 /* How old it is: the smaller, the older. */
 uint64_t mne_tx_born(MneTx *tx);
-/* It carries on for one that was born then, and failed.  -EINVAL: nobody was born then yet;
- * -EBUSY: it asked for a lock before. */
+/* It carries on for one that was born then, and failed.  -EINVAL: nobody was born then yet,
+ * or it is an inner one, and the outermost was not; -EBUSY: it asked for a lock before. */
 int mne_tx_set_born(MneTx *tx, uint64_t born) MNE_CHECKED;
 
 /* How long a lock is waited for: 0: for ever.  Of those that begin from now on, */
