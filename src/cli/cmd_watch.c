@@ -45,12 +45,23 @@ static char *query(const MneCli *cli)
 	return g_string_free(name, FALSE);
 }
 
+/* Of many that wait over io_uring some are told to ask again. */
+static ssize_t read_some(int fd, char *buffer, size_t len)
+{
+	ssize_t got;
+
+	do
+		got = read(fd, buffer, len);
+	while (got < 0 && errno == EINTR);
+	return got;
+}
+
 static MneExit copy_out(int fd)
 {
 	char buffer[65536];
 	ssize_t got;
 
-	while ((got = read(fd, buffer, sizeof(buffer))) > 0) {
+	while ((got = read_some(fd, buffer, sizeof(buffer))) > 0) {
 		fwrite(buffer, 1, (size_t)got, stdout);
 		if (fflush(stdout) != 0)
 			return MNE_EXIT_FAILED; /* nobody reads: main says so */
