@@ -14,6 +14,11 @@ from harness import NOBODY, as_nobody, fails, in_child
 pytestmark = pytest.mark.root
 
 
+def mode_of(path):
+    """Asks for the mode alone, so that the kernel may say what it believes."""
+    return subprocess.check_output(["stat", "-c", "%a", path], text=True).strip()
+
+
 @pytest.fixture(params=["table", "directory"])
 def d(request, open_fs):
     top = open_fs.table
@@ -152,19 +157,32 @@ def test_setuid_and_setgid_are_cleared_when_somebody_else_writes(d):
 
 
 def test_setuid_and_setgid_are_cleared_when_somebody_else_opens_with_o_trunc(d):
-    """Also for who asks for the mode alone, as stat(1) does: for that the kernel may have one."""
     (d / "f").write_text("x")
     os.chown(d / "f", NOBODY, NOBODY)
 
-    def mode():
-        return subprocess.check_output(["stat", "-c", "%a", d / "f"], text=True).strip()
-
     for before, after in (("6777", "777"), ("4700", "700"), ("6654", "654")):
         (d / "f").chmod(int(before, 8))
-        assert mode() == before
+        assert mode_of(d / "f") == before
         as_nobody(d, lambda: os.close(os.open("f", os.O_WRONLY | os.O_TRUNC)))
-        assert mode() == after
+        assert mode_of(d / "f") == after
         os.chown(d / "f", NOBODY, NOBODY)
+
+
+def test_setuid_and_setgid_are_cleared_when_somebody_else_allocates(d):
+    (d / "f").write_text("x" * 10_000)
+    os.chown(d / "f", 0, 0)
+
+    def work():
+        fd = os.open("f", os.O_WRONLY)
+        os.posix_fallocate(fd, 0, 100_000)
+        os.close(fd)
+
+    (d / "f").chmod(0o6777)
+    with open(d / "f", "r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, 50_000)
+    assert mode_of(d / "f") == "6777"
+    as_nobody(d, work)
+    assert mode_of(d / "f") == "777"
 
 
 def test_chmod_by_one_who_is_not_in_the_group_drops_setgid(d):

@@ -236,12 +236,19 @@ void mne_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
 	mne_crew_post(mne_mount_of(req)->crew, &task);
 }
 
+/* Here the kernel does not say whether setuid bits are to be dropped. */
 void mne_op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t len,
 		      struct fuse_file_info *info)
 {
-	mne_reply_status(req, "fallocate", ino,
-			 mne_handle_allocate(handle_of(info), mode, (uint64_t)offset,
-					     (uint64_t)len));
+	MneHandle *handle = handle_of(info);
+	bool kill = fuse_req_ctx(req)->uid != 0;
+	bool drops = kill && mne_handle_has_suid(handle);
+	int err = mne_handle_allocate(handle, mode, (uint64_t)offset, (uint64_t)len,
+				      kill);
+
+	if (drops)
+		forget_mode(mne_mount_of(req), ino);
+	mne_reply_status(req, "fallocate", ino, err);
 }
 
 void mne_op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,

@@ -65,10 +65,7 @@ static int drop_suid(MneHandle *handle)
 	MneAttrChange change = { .set = MNE_KILL_SUID };
 	MneFound found;
 
-	handle->dropped_suid = mne_handle_has_suid(handle);
-	return handle->dropped_suid ? mne_ns_setattr(handle->ns, handle->inode, &change,
-						     NULL, &found)
-				    : 0;
+	return mne_ns_setattr(handle->ns, handle->inode, &change, NULL, &found);
 }
 
 static int open_live(MneHandle *handle, bool truncate, bool kill_suid)
@@ -84,7 +81,8 @@ static int open_live(MneHandle *handle, bool truncate, bool kill_suid)
 	while (mne_inode_retry(ns->inodes, handle->inode, err, &finding));
 	MNE_TRY(err);
 
-	err = truncate && kill_suid ? drop_suid(handle) : 0;
+	handle->dropped_suid = truncate && kill_suid && mne_handle_has_suid(handle);
+	err = handle->dropped_suid ? drop_suid(handle) : 0;
 	if (err < 0)
 		(void)mne_file_close(handle->file, handle->writable);
 	return err;
@@ -274,10 +272,14 @@ int mne_handle_truncate(MneHandle *handle, uint64_t size, MneFound *out)
 	return mne_ns_stat(handle->ns, handle->inode, out);
 }
 
-int mne_handle_allocate(MneHandle *handle, int mode, uint64_t offset, uint64_t len)
+int mne_handle_allocate(MneHandle *handle, int mode, uint64_t offset, uint64_t len,
+			bool kill_suid)
 {
-	return handle->file ? mne_file_allocate(handle->file, mode, offset, len)
-			    : -EOPNOTSUPP;
+	if (!handle->file)
+		return -EOPNOTSUPP;
+	if (kill_suid && mne_handle_has_suid(handle))
+		MNE_TRY(drop_suid(handle));
+	return mne_file_allocate(handle->file, mode, offset, len);
 }
 
 /* Where data begins, or a hole, at or after offset in the extents of a file. */

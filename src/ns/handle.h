@@ -44,8 +44,8 @@ bool mne_handle_has_suid(MneHandle *handle);
 bool mne_handle_dropped_suid(const MneHandle *handle);
 /* After it the file's attributes are in out. */
 int mne_handle_truncate(MneHandle *handle, uint64_t size, MneFound *out) MNE_CHECKED;
-int mne_handle_allocate(MneHandle *handle, int mode, uint64_t offset, uint64_t len)
-	MNE_CHECKED;
+int mne_handle_allocate(MneHandle *handle, int mode, uint64_t offset, uint64_t len,
+			bool kill_suid) MNE_CHECKED;
 int mne_handle_seek(MneHandle *handle, uint64_t offset, int whence,
 		    uint64_t *out_offset) MNE_CHECKED;
 int mne_handle_sync(MneHandle *handle) MNE_CHECKED;
