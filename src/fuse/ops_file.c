@@ -13,6 +13,7 @@
 #include "fuse/reply.h"
 #include "fuse/share.h"
 #include "fuse/wire.h"
+#include "ns/reopen.h"
 
 #include <fcntl.h>
 
@@ -62,6 +63,10 @@ static void open_inode(MneMount *mount, MneTask *task)
 	int err = mne_handle_open(mount->ns, task->inode, &how, wants_kill(&info),
 				  &handle);
 
+	if (mne_err_is(err, ESTALE))
+		mne_reopen_failed(mount->ns, caller->pid);
+	else
+		mne_reopen_done(mount->ns, caller->pid);
 	if (err < 0) {
 		mne_reply_err(task->req, "open", task->ino, err);
 		return;

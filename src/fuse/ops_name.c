@@ -13,6 +13,9 @@
 #include "fuse/reply.h"
 #include "fuse/share.h"
 #include "ns/frags.h"
+#include "ns/reopen.h"
+
+#define LOOK_AGAIN 100u
 
 /* The first look at a fragment of a table: from now on its records have several paths. */
 static void look_up_shared(MneMount *mount, MneTask *task)
@@ -45,6 +48,26 @@ static int look_up_ckpt(fuse_req_t req, const MneIdentity *dir, const char *name
 	return 0;
 }
 
+static int look_up(fuse_req_t req, MneInode *dir, const char *name, MneFound *out)
+{
+	MneNs *ns = mne_mount_of(req)->ns;
+	MneSlice slice = mne_slice_str(name);
+	pid_t pid = fuse_req_ctx(req)->pid;
+	int err = mne_ns_lookup(ns, dir, slice, out);
+
+	if (err < 0 || !out->inode || !mne_reopen_is_awaited(ns, pid))
+		return err;
+	for (unsigned i = 0; i < LOOK_AGAIN; i++) {
+		if (mne_reopen_keep(ns, pid, out->inode) == 0)
+			break;
+		mne_inodes_forget(ns->inodes, out->inode, 1);
+		err = mne_ns_lookup(ns, dir, slice, out);
+		if (err < 0 || !out->inode)
+			break;
+	}
+	return err;
+}
+
 void mne_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	MneMount *mount = mne_mount_of(req);
@@ -67,7 +90,7 @@ void mne_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	if (dir.object == MNE_OBJECT_CKPTS)
 		err = look_up_ckpt(req, &dir, name, &found);
 	else
-		err = mne_ns_lookup(mount->ns, inode, mne_slice_str(name), &found);
+		err = look_up(req, inode, name, &found);
 	if (err < 0)
 		mne_reply_err(req, "lookup", parent, err);
 	else

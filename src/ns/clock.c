@@ -12,6 +12,7 @@
 #include "ns/clock.h"
 
 #include "ns/outcome.h"
+#include "ns/reopen.h"
 #include "txn/expiry.h"
 #include "util/log.h"
 
@@ -179,6 +180,7 @@ void mne_clock_look(MneClock *clock, int64_t now_ns)
 {
 	look_automatic(clock, now_ns / SECOND_NS);
 	mne_store_expire(clock->ns->store, now_ns);
+	mne_reopens_expire(clock->ns);
 }
 
 /* Sleep for a second: true, unless it is to end. */

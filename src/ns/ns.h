@@ -57,6 +57,7 @@ typedef struct MneNs {
 	struct MneCtl *ctl; /* the nodes of `.mnefs`: see ns/ctl.h */
 	struct MneGraves *graves; /* see ns/grave.h */
 	struct MneVisits *visits; /* see ns/visit.h */
+	struct MneReopens *reopens; /* see ns/reopen.h */
 	struct MneDigests *digests; /* see ns/digest.h */
 	MneStats *stats;
 	MneHooks *hooks;

@@ -22,6 +22,7 @@
 #include "ns/ns.h"
 #include "ns/stream.h"
 #include "ns/txdir.h"
+#include "ns/reopen.h"
 #include "ns/visit.h"
 
 #include <time.h>
@@ -47,6 +48,7 @@ MneNs *mne_ns_new(MneStore *store, const MneNsOptions *options,
 	ns->ctl = mne_ctl_new();
 	ns->graves = mne_graves_new();
 	ns->visits = mne_visits_new();
+	ns->reopens = mne_reopens_new();
 	ns->digests = mne_digests_new();
 	ns->deltas = mne_deltas_new();
 	ns->stats = mne_stats_new(op_names, n_ops);
@@ -72,6 +74,7 @@ void mne_ns_free(MneNs *ns)
 	mne_ctl_free(ns->ctl);
 	mne_graves_free(ns->graves);
 	mne_visits_free(ns->visits);
+	mne_reopens_free(ns->reopens);
 	mne_digests_free(ns->digests);
 	mne_deltas_free(ns->deltas);
 	mne_stats_free(ns->stats);
