@@ -6,6 +6,7 @@
 # The steps and what must hold after them are those of fail_sweep.py; here the kernel is
 # played by faults/shim.c, and memtables and segments are of the least size there is.
 
+import contextlib
 import errno
 import os
 import shutil
@@ -108,6 +109,30 @@ def test_after_any_call_that_failed_the_store_is_as_after_some_step(what, faults
     assert total > 30, "the shim sees nothing"
     for nth in range(1, total + 1):
         faults.try_call(what, nth, check)
+
+
+def test_deleting_works_when_there_is_no_room_for_a_moment(faults):
+    """D4: merging takes room that it gives back."""
+    nth = calls = 0
+    while calls >= nth:
+        nth += 1
+        try:
+            m = faults.up("space", nth)
+        except MountFailed:
+            calls = nth
+            continue
+        try:
+            for name in ("a", "b", "c"):
+                with contextlib.suppress(OSError):
+                    write(m.table / name, b"x", os.O_CREAT | os.O_WRONLY)
+            for name in os.listdir(m.table):
+                os.unlink(m.table / name)
+        except BaseException:
+            m.dispose()
+            raise
+        m.unmount(check=False)
+        calls = faults.calls()
+    assert nth > 3, "the shim sees nothing"
 
 
 # --- fsync -----------------------------------------------------------------------------

@@ -19,6 +19,9 @@
 
 #include <linux/fs.h>
 
+#define FULL_TRIES   20u
+#define FULL_WAIT_US (50 * G_TIME_SPAN_MILLISECOND)
+
 static bool is_root(const MneIdentity *dir)
 {
 	return dir->object == MNE_OBJECT_LIVE && dir->table == MNE_ROOT_TABLE;
@@ -90,6 +93,22 @@ int mne_ns_make(MneNs *ns, MneInode *parent, MneSlice name, const MneMake *what,
 	return make_live(ns, &dir, name, what, out);
 }
 
+/* On a full disk the engine may be merging, which takes room for a while and gives back
+ * more: so deleting always works, if not at once. */
+static int remove_entry(MneStore *store, const MneSpot *spot, bool is_dir)
+{
+	uint64_t rec;
+	int err;
+
+	for (unsigned tries = 0;; tries++) {
+		err = is_dir ? mne_rmdir(store, spot, &rec)
+			     : mne_unlink(store, spot, &rec);
+		if (err != -ENOSPC || tries == FULL_TRIES)
+			return err;
+		g_usleep(FULL_WAIT_US);
+	}
+}
+
 int mne_ns_remove(MneNs *ns, MneInode *parent, MneSlice name, bool is_dir, pid_t pid)
 {
 	MneIdentity dir = mne_inode_identity(parent);
@@ -110,9 +129,7 @@ int mne_ns_remove(MneNs *ns, MneInode *parent, MneSlice name, bool is_dir, pid_t
 	MNE_TRY(mne_frag_check_name(ns, &dir, name));
 	if (is_root(&dir))
 		return is_dir ? mne_table_drop(store, name, &rec) : -ENOENT;
-	if (is_dir)
-		return mne_rmdir(store, &spot, &rec);
-	return mne_unlink(store, &spot, &rec);
+	return remove_entry(store, &spot, is_dir);
 }
 
 /* Inside one table.  The inodes follow. */
