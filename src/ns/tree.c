@@ -20,9 +20,9 @@
 #include "ns/grave.h"
 #include "ns/handle.h"
 #include "ns/ns.h"
+#include "ns/reopen.h"
 #include "ns/stream.h"
 #include "ns/txdir.h"
-#include "ns/reopen.h"
 #include "ns/visit.h"
 
 #include <time.h>
