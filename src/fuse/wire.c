@@ -86,7 +86,11 @@ void mne_wire_process(MneMount *mount, struct fuse_buf *request)
 
 	if (mne_log_traces())
 		g_debug("request %s", mne_wire_names()[MIN(op, MNE_N_OPS - 1)]);
+	if (op == FUSE_RELEASE)
+		mne_store_closing(mount->store, true);
 	fuse_session_process_buf(mount->session, request);
+	if (op == FUSE_RELEASE)
+		mne_store_closing(mount->store, false);
 	mne_stats_request(mount->ns->stats, op, now_ns() - began);
 }
 

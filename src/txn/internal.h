@@ -75,6 +75,7 @@ struct MneStore {
 	MneCkpts *ckpts;
 	MneCkpts *bookmarks;
 	MneLock gate; /* one commit at a time; see txn/commit.h */
+	_Atomic unsigned closing; /* closes under way: see mne_store_closing() */
 	MneKvBatch *batch; /* of the commit that holds the gate */
 	MneFiles *files;
 	MneLock counters; /* one step at a time */
