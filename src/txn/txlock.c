@@ -242,6 +242,7 @@ static int wait_for_it(Asking *asking)
 	MNE_WITH_LOCK(&asking->locks->lock);
 	err = sleep_until_granted(asking);
 	asking->locks->waiting--;
+	asking->tx->used = g_get_monotonic_time(); /* who waits is not idle */
 	asking->tx->waiter = NULL;
 	mne_lock_request_free(asking->answer.request);
 	wake_granted(asking->locks);
@@ -285,6 +286,7 @@ int mne_tx_lock(MneTx *tx, const MneLockWant *wants, unsigned n,
 	mne_cond_init(&asking.waiter.granted);
 	err = acquire(&asking, wants, n);
 	mne_cond_clear(&asking.waiter.granted);
+	tx->used = g_get_monotonic_time();
 	MNE_TRY(err);
 	return mne_tx_renew(asking.tx, out_changes);
 }
