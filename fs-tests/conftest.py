@@ -253,6 +253,14 @@ def d(request, fs):
 
 
 @pytest.fixture(scope="session")
+def namespaces():
+    """Processes may have mounts of their own."""
+    done = subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False)
+    if done.returncode != 0:
+        pytest.skip("needs mount namespaces")
+
+
+@pytest.fixture(scope="session")
 def public_binary(mnefs):
     """A copy of mnefs where every user may run it."""
     with tempfile.TemporaryDirectory(prefix="mnefs-bin-") as top:

@@ -20,17 +20,13 @@ from txs import Tx, open_ones, with_table
 
 
 @pytest.fixture
-def tx(fs, cli):
+def tx(fs, cli, namespaces):
     def run(script, *options, check=None, env=None):
         words = ("tx", *options, "--", "sh", "-e", "-c", script)
         done = cli(*words, cwd=fs.path, env=env)
         assert check is None or done.returncode == check, done.stderr
         return done
 
-    try:
-        subprocess.run(["unshare", "-m", "true"], check=True, capture_output=True)
-    except subprocess.CalledProcessError:
-        pytest.skip("needs mount namespaces")
     return run
 
 

@@ -13,17 +13,13 @@ from harness import tree
 
 
 @pytest.fixture
-def tx(fs, cli):
+def tx(fs, cli, namespaces):
     def run(*words, options=(), check=None):
         done = cli("tx", *options, "--", *words, cwd=fs.path)
         assert os.listdir(fs.path / ".tx") == []
         assert check is None or done.returncode == check, done.stderr
         return done
 
-    try:
-        subprocess.run(["unshare", "-m", "true"], check=True, capture_output=True)
-    except subprocess.CalledProcessError:
-        pytest.skip("needs mount namespaces")
     return run
 
 

@@ -20,11 +20,7 @@ from txs import Tx, open_ones, with_table
 INCREMENT = "n=$(cat t/n); echo $((n + 1)) > t/n"
 
 
-@pytest.fixture(autouse=True)
-def namespaces():
-    done = subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False)
-    if done.returncode != 0:
-        pytest.skip("needs mount namespaces")
+pytestmark = pytest.mark.usefixtures("namespaces")
 
 
 def needs(*programs):

@@ -20,19 +20,10 @@ static const _Atomic bool never = false;
 
 static MneTx *begin(MneStore *of, const char *label)
 {
-	MneTx *tx = NULL;
+	MneTx *tx = begin_tx(of);
 
-	g_assert_cmpint(mne_tx_begin(of, &tx), ==, 0);
 	mne_tx_set_label(tx, label);
 	return tx;
-}
-
-static Fixture in(const Fixture *f, MneTx *tx)
-{
-	Fixture inside = *f;
-
-	inside.store = mne_tx_store(tx);
-	return inside;
 }
 
 static int lock_record(MneTx *tx, const char *name, bool write)
@@ -95,7 +86,7 @@ static void assert_recounted(Fixture *f)
 static void test_with_a_lock_comes_the_present(Fixture *f, gconstpointer data)
 {
 	g_autoptr(MneTx) tx = begin(f->store, "one");
-	Fixture inside = in(f, tx);
+	Fixture inside = in_tx(f, tx);
 
 	(void)data;
 	write_text(f, "a", "after");
@@ -111,7 +102,7 @@ static void test_what_was_staged_stays_and_directories_add_up(Fixture *f,
 							      gconstpointer data)
 {
 	g_autoptr(MneTx) tx = begin(f->store, "one");
-	Fixture inside = in(f, tx);
+	Fixture inside = in_tx(f, tx);
 	MneNode node;
 
 	(void)data;
@@ -145,7 +136,7 @@ static void test_what_was_read_and_changed_is_a_conflict(Fixture *f, gconstpoint
 	(void)data;
 	write_text(f, "a", "1");
 	tx = begin(f->store, "one");
-	inside = in(f, tx);
+	inside = in_tx(f, tx);
 	assert_seen(&inside, "a", "1");
 	write_text(f, "a", "2");
 	g_assert_cmpint(mne_err_errno(lock_record(tx, "b", false)), ==, ECANCELED);
@@ -157,7 +148,7 @@ static void test_what_was_written_and_changed_is_a_conflict(Fixture *f,
 							    gconstpointer data)
 {
 	g_autoptr(MneTx) tx = begin(f->store, "one");
-	Fixture inside = in(f, tx);
+	Fixture inside = in_tx(f, tx);
 
 	(void)data;
 	write_text(&inside, "a", "1");
@@ -179,7 +170,7 @@ static void test_big_files_of_before_the_lock_are_whole_after_it(Fixture *f,
 	write_file(f, "old", 1, size);
 	write_file(f, "gone", 2, size);
 	tx = begin(f->store, "one");
-	inside = in(f, tx);
+	inside = in_tx(f, tx);
 	write_file(&inside, "new", 3, size);
 	write_file(&inside, "old", 4, size);
 	write_file(f, "other", 5, size);
@@ -212,7 +203,7 @@ static void test_while_an_inner_one_is_open_nothing_moves(Fixture *f,
 {
 	g_autoptr(MneTx) outer = begin(f->store, "outer");
 	g_autoptr(MneTx) inner = begin(mne_tx_store(outer), "inner");
-	Fixture in_outer = in(f, outer);
+	Fixture in_outer = in_tx(f, outer);
 	uint64_t base = base_of(outer);
 
 	(void)data;
@@ -240,7 +231,7 @@ static void test_a_listing_that_goes_on_over_a_lock_conflicts(Fixture *f,
 	write_text(f, "a", "1");
 	write_text(f, "b", "1");
 	tx = begin(f->store, "one");
-	inside = in(f, tx);
+	inside = in_tx(f, tx);
 	g_assert_cmpint(mne_view_list(mne_store_live(inside.store), f->table, f->dir,
 				      MNE_SLICE_EMPTY, &listing),
 			==, 0);
@@ -332,7 +323,7 @@ static bool transfer(const Client *client, unsigned from, unsigned to,
 {
 	g_autofree char *label = g_strdup_printf("client %u", client->number);
 	g_autoptr(MneTx) tx = begin(client->f->store, label);
-	Fixture inside = in(client->f, tx);
+	Fixture inside = in_tx(client->f, tx);
 	bool done;
 
 	if (*io_born != 0)
@@ -450,7 +441,7 @@ static void test_who_reads_and_writes_inside_goes_on_over_locks(Fixture *f,
 	(void)data;
 	fill(f);
 	tx = begin(f->store, "one");
-	looker.inside = in(f, tx);
+	looker.inside = in_tx(f, tx);
 	g_assert_cmpint(pthread_create(&making, NULL, make_things, &looker), ==, 0);
 	g_assert_cmpint(pthread_create(&looking, NULL, look, &looker), ==, 0);
 	for (unsigned i = 0; i < 300; i++) {

@@ -76,22 +76,6 @@ static void test_what_was_forgotten_is_not_covered(void)
 
 /* ---- transactions ---- */
 
-static MneTx *begin(MneStore *of)
-{
-	MneTx *tx = NULL;
-
-	g_assert_cmpint(mne_tx_begin(of, &tx), ==, 0);
-	return tx;
-}
-
-static Fixture in(const Fixture *f, MneTx *tx)
-{
-	Fixture inside = *f;
-
-	inside.store = mne_tx_store(tx);
-	return inside;
-}
-
 static void fill(Fixture *f)
 {
 	for (unsigned i = 0; i < MANY; i++) {
@@ -141,8 +125,8 @@ static void test_what_was_not_read_may_change_in_between(Fixture *f, gconstpoint
 
 	(void)data;
 	fill(f);
-	tx = begin(f->store);
-	inside = in(f, tx);
+	tx = begin_tx(f->store);
+	inside = in_tx(f, tx);
 	read_all(&inside);
 	write_text(&inside, "0", "mine");
 	prevalidate(tx);
@@ -162,8 +146,8 @@ static void test_what_was_read_and_changed_in_between_conflicts(Fixture *f,
 
 	(void)data;
 	fill(f);
-	tx = begin(f->store);
-	inside = in(f, tx);
+	tx = begin_tx(f->store);
+	inside = in_tx(f, tx);
 	read_all(&inside);
 	prevalidate(tx);
 	write_text(f, "unread", "1");
@@ -179,8 +163,8 @@ static void test_what_was_absent_and_came_in_between_conflicts(Fixture *f,
 
 	(void)data;
 	fill(f);
-	tx = begin(f->store);
-	inside = in(f, tx);
+	tx = begin_tx(f->store);
+	inside = in_tx(f, tx);
 	read_all(&inside);
 	g_assert_null(bytes_in(mne_store_live(inside.store), &inside, "absent"));
 	prevalidate(tx);
@@ -201,8 +185,8 @@ static void check_listing(Fixture *f)
 	Fixture inside;
 
 	fill(f);
-	tx = begin(f->store);
-	inside = in(f, tx);
+	tx = begin_tx(f->store);
+	inside = in_tx(f, tx);
 	read_all(&inside);
 	names = names_in(mne_store_live(inside.store), &inside);
 	prevalidate(tx);
@@ -235,8 +219,8 @@ static void test_what_was_changed_before_conflicts_before_the_gate(Fixture *f,
 
 	(void)data;
 	fill(f);
-	tx = begin(f->store);
-	inside = in(f, tx);
+	tx = begin_tx(f->store);
+	inside = in_tx(f, tx);
 	read_all(&inside);
 	write_text(f, "3", "1");
 	g_assert_cmpint(mne_err_errno(mne_tx_prevalidate(tx, tx->reads)), ==,
@@ -253,8 +237,8 @@ static void test_when_too_much_was_changed_all_is_validated_again(Fixture *f,
 
 	(void)data;
 	fill(f);
-	tx = begin(f->store);
-	inside = in(f, tx);
+	tx = begin_tx(f->store);
+	inside = in_tx(f, tx);
 	read_all(&inside);
 	prevalidate(tx);
 	write_text(f, "5", "1");
@@ -302,8 +286,8 @@ static bool add_one(const Client *client, unsigned round)
 {
 	unsigned mine = (client->number + N_CLIENTS * round) % MANY;
 	g_autofree char *name = g_strdup_printf("%u", mine);
-	g_autoptr(MneTx) tx = begin(client->f->store);
-	Fixture inside = in(client->f, tx);
+	g_autoptr(MneTx) tx = begin_tx(client->f->store);
+	Fixture inside = in_tx(client->f, tx);
 	g_autofree char *text = NULL;
 	int err;
 

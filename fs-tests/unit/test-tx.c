@@ -21,23 +21,6 @@
 
 static const MneMake a_dir = { .mode = S_IFDIR | 0755 };
 
-static MneTx *begin(MneStore *of)
-{
-	MneTx *tx = NULL;
-
-	g_assert_cmpint(mne_tx_begin(of, &tx), ==, 0);
-	return tx;
-}
-
-/* The same table, seen through the transaction. */
-static Fixture in(const Fixture *f, MneTx *tx)
-{
-	Fixture inside = *f;
-
-	inside.store = mne_tx_store(tx);
-	return inside;
-}
-
 static void commit(MneTx *tx)
 {
 	g_assert_cmpint(mne_tx_commit(tx, false, NULL), ==, 0);
@@ -141,8 +124,8 @@ static void test_changes_are_seen_inside_and_not_outside(Fixture *f, gconstpoint
 	(void)data;
 	write_text(f, "a", "1");
 	write_text(f, "b", "1");
-	tx = begin(f->store);
-	inside = in(f, tx);
+	tx = begin_tx(f->store);
+	inside = in_tx(f, tx);
 	write_text(&inside, "a", "2");
 	write_text(&inside, "c", "2");
 	remove_file(&inside, "b");
@@ -166,8 +149,8 @@ static void test_it_sees_the_moment_it_began(Fixture *f, gconstpointer data)
 	(void)data;
 	write_text(f, "a", "1");
 	write_file(f, "big", 1, BIG);
-	tx = begin(f->store);
-	inside = in(f, tx);
+	tx = begin_tx(f->store);
+	inside = in_tx(f, tx);
 	write_text(f, "a", "2");
 	write_text(f, "new", "2");
 	write_file(f, "big", 2, BIG);
@@ -184,8 +167,8 @@ static void test_it_sees_the_moment_it_began(Fixture *f, gconstpointer data)
 
 static void test_commit_is_one_seq(Fixture *f, gconstpointer data)
 {
-	g_autoptr(MneTx) tx = begin(f->store);
-	Fixture inside = in(f, tx);
+	g_autoptr(MneTx) tx = begin_tx(f->store);
+	Fixture inside = in_tx(f, tx);
 	uint64_t seq = f->store->volume->seq;
 	MneTxInfo info;
 
@@ -212,8 +195,8 @@ static void test_abort_leaves_nothing(Fixture *f, gconstpointer data)
 	(void)data;
 	write_text(f, "a", "1");
 	seq = f->store->volume->seq;
-	tx = begin(f->store);
-	inside = in(f, tx);
+	tx = begin_tx(f->store);
+	inside = in_tx(f, tx);
 	write_file(&inside, "big", 1, BIG);
 	write_text(&inside, "a", "2");
 	make_dir(&inside, "d");
@@ -240,8 +223,8 @@ static void test_an_ended_one_answers_gone(Fixture *f, gconstpointer data)
 
 	(void)data;
 	write_text(f, "a", "1");
-	tx = begin(f->store);
-	inside = in(f, tx);
+	tx = begin_tx(f->store);
+	inside = in_tx(f, tx);
 	file = open_file(&inside, "a", false);
 	commit(tx);
 	g_assert_cmpint(
@@ -325,8 +308,8 @@ static void test_everything_works_inside_and_is_there_after(Fixture *f,
 
 	(void)data;
 	prepare_everything(f);
-	tx = begin(f->store);
-	inside = in(f, tx);
+	tx = begin_tx(f->store);
+	inside = in_tx(f, tx);
 	change_everything(&inside);
 	assert_everything(&inside);
 	assert_counters_right(&inside);
@@ -342,12 +325,12 @@ static void test_everything_works_inside_and_is_there_after(Fixture *f,
 
 static void test_tables_come_and_go_inside(Fixture *f, gconstpointer data)
 {
-	g_autoptr(MneTx) tx = begin(f->store);
+	g_autoptr(MneTx) tx = begin_tx(f->store);
 	g_auto(MneNode) node = { 0 };
 	g_auto(MneNode) looked_up = { 0 };
 	uint64_t rec;
 	uint32_t table, again;
-	Fixture inside = in(f, tx), u;
+	Fixture inside = in_tx(f, tx), u;
 
 	(void)data;
 	g_assert_cmpint(mne_table_create(inside.store, mne_slice_str("u"), &a_dir,
@@ -390,8 +373,8 @@ static void test_a_lost_update_is_refused(Fixture *f, gconstpointer data)
 
 	(void)data;
 	write_text(f, "a", "1");
-	tx = begin(f->store);
-	inside = in(f, tx);
+	tx = begin_tx(f->store);
+	inside = in_tx(f, tx);
 	assert_live(&inside, "a", "1");
 	write_text(&inside, "a", "2");
 	write_text(f, "a", "other");
@@ -407,10 +390,10 @@ static void test_of_two_writers_the_first_commits(Fixture *f, gconstpointer data
 
 	(void)data;
 	write_text(f, "a", "0");
-	one = begin(f->store);
-	two = begin(f->store);
-	in_one = in(f, one);
-	in_two = in(f, two);
+	one = begin_tx(f->store);
+	two = begin_tx(f->store);
+	in_one = in_tx(f, one);
+	in_two = in_tx(f, two);
 	write_text(&in_one, "a", "1");
 	write_text(&in_two, "a", "2");
 	commit(two);
@@ -428,10 +411,10 @@ static void test_write_skew_is_refused(Fixture *f, gconstpointer data)
 	(void)data;
 	write_text(f, "a", "1");
 	write_text(f, "b", "1");
-	one = begin(f->store);
-	two = begin(f->store);
-	in_one = in(f, one);
-	in_two = in(f, two);
+	one = begin_tx(f->store);
+	two = begin_tx(f->store);
+	in_one = in_tx(f, one);
+	in_two = in_tx(f, two);
 	assert_live(&in_one, "b", "1");
 	write_text(&in_one, "a", "0");
 	assert_live(&in_two, "a", "1");
@@ -443,8 +426,8 @@ static void test_write_skew_is_refused(Fixture *f, gconstpointer data)
 
 static void test_what_was_absent_is_read(Fixture *f, gconstpointer data)
 {
-	g_autoptr(MneTx) tx = begin(f->store);
-	Fixture inside = in(f, tx);
+	g_autoptr(MneTx) tx = begin_tx(f->store);
+	Fixture inside = in_tx(f, tx);
 
 	(void)data;
 	assert_live(&inside, "a", NULL);
@@ -462,8 +445,8 @@ static void test_a_listing_is_read(Fixture *f, gconstpointer data)
 	(void)data;
 	write_text(f, "a", "1");
 	write_text(f, "c", "1");
-	tx = begin(f->store);
-	inside = in(f, tx);
+	tx = begin_tx(f->store);
+	inside = in_tx(f, tx);
 	assert_names(&inside, "a c");
 	write_text(&inside, "sum", "2");
 	write_text(f, "b", "1");
@@ -478,8 +461,8 @@ static void test_a_name_that_left_a_listing_conflicts(Fixture *f, gconstpointer 
 	(void)data;
 	write_text(f, "a", "1");
 	write_text(f, "c", "1");
-	tx = begin(f->store);
-	inside = in(f, tx);
+	tx = begin_tx(f->store);
+	inside = in_tx(f, tx);
 	assert_names(&inside, "a c");
 	write_text(&inside, "sum", "2");
 	remove_file(f, "c");
@@ -493,8 +476,8 @@ static void test_a_listing_does_not_read_what_it_lists(Fixture *f, gconstpointer
 
 	(void)data;
 	write_text(f, "a", "1");
-	tx = begin(f->store);
-	inside = in(f, tx);
+	tx = begin_tx(f->store);
+	inside = in_tx(f, tx);
 	assert_names(&inside, "a");
 	write_text(&inside, "b", "1");
 	write_text(f, "a", "2");
@@ -510,10 +493,10 @@ static void test_different_records_never_conflict(Fixture *f, gconstpointer data
 
 	(void)data;
 	write_text(f, "old", "1");
-	one = begin(f->store);
-	two = begin(f->store);
-	in_one = in(f, one);
-	in_two = in(f, two);
+	one = begin_tx(f->store);
+	two = begin_tx(f->store);
+	in_one = in_tx(f, one);
+	in_two = in_tx(f, two);
 	write_text(&in_one, "a", "1");
 	make_dir(&in_one, "d");
 	write_text(&in_two, "b", "2");
@@ -535,8 +518,8 @@ static void test_a_removed_directory_must_have_stayed_empty(Fixture *f,
 
 	(void)data;
 	make_dir(f, "d");
-	tx = begin(f->store);
-	inside = in(f, tx);
+	tx = begin_tx(f->store);
+	inside = in_tx(f, tx);
 	g_assert_cmpint(remove_dir(&inside, "d"), ==, 0);
 	in_dir = *f;
 	in_dir.dir = place_of(f, "d").rec;
@@ -552,8 +535,8 @@ static void test_an_entry_needs_its_directory(Fixture *f, gconstpointer data)
 
 	(void)data;
 	make_dir(f, "d");
-	tx = begin(f->store);
-	in_dir = in(f, tx);
+	tx = begin_tx(f->store);
+	in_dir = in_tx(f, tx);
 	in_dir.dir = place_of(f, "d").rec;
 	write_text(&in_dir, "x", "1");
 	g_assert_cmpint(remove_dir(f, "d"), ==, 0);
@@ -568,8 +551,8 @@ static void test_attributes_are_read_and_written(Fixture *f, gconstpointer data)
 
 	(void)data;
 	write_text(f, "a", "1");
-	tx = begin(f->store);
-	inside = in(f, tx);
+	tx = begin_tx(f->store);
+	inside = in_tx(f, tx);
 	set_mode(&inside, "a", 0600);
 	set_mode(f, "a", 0640);
 	assert_conflict(tx, "t/a");
@@ -585,11 +568,11 @@ static void test_one_that_changed_nothing_never_conflicts(Fixture *f,
 
 	(void)data;
 	write_text(f, "a", "1");
-	tx = begin(f->store);
-	inside = in(f, tx);
+	tx = begin_tx(f->store);
+	inside = in_tx(f, tx);
 	assert_live(&inside, "a", "1");
 	assert_names(&inside, "a");
-	inner = begin(inside.store);
+	inner = begin_tx(inside.store);
 	assert_live(&inside, "b", NULL);
 	write_text(f, "a", "2");
 	write_text(f, "b", "2");
@@ -608,8 +591,8 @@ static void test_readers_alone_never_conflict_with_themselves(Fixture *f,
 	(void)data;
 	write_text(f, "a", "1");
 	seq = f->store->volume->seq;
-	tx = begin(f->store);
-	inside = in(f, tx);
+	tx = begin_tx(f->store);
+	inside = in_tx(f, tx);
 	assert_live(&inside, "a", "1");
 	assert_names(&inside, "a");
 	commit(tx);
@@ -632,8 +615,8 @@ static void test_open_files_follow_a_commit(Fixture *f, gconstpointer data)
 	kept = open_file(f, "kept", true);
 	gone = open_file(f, "gone", false);
 	moved = open_file(f, "moved", true);
-	tx = begin(f->store);
-	inside = in(f, tx);
+	tx = begin_tx(f->store);
+	inside = in_tx(f, tx);
 	write_text(&inside, "kept", "22");
 	remove_file(&inside, "gone");
 	rename_file(&inside, "moved", "there");
@@ -663,8 +646,8 @@ static void test_a_file_being_written_conflicts(Fixture *f, gconstpointer data)
 
 	(void)data;
 	write_text(f, "a", "1");
-	tx = begin(f->store);
-	inside = in(f, tx);
+	tx = begin_tx(f->store);
+	inside = in_tx(f, tx);
 	write_text(&inside, "a", "2");
 	file = open_file(f, "a", true);
 	g_assert_cmpint(mne_file_write(file, 0, "plain", 5, false, false), ==, 5);
@@ -676,8 +659,8 @@ static void test_a_file_being_written_conflicts(Fixture *f, gconstpointer data)
 static void test_a_name_being_created_conflicts(Fixture *f, gconstpointer data)
 {
 	const MneMake what = { .mode = S_IFREG | 0644 };
-	g_autoptr(MneTx) tx = begin(f->store);
-	Fixture inside = in(f, tx);
+	g_autoptr(MneTx) tx = begin_tx(f->store);
+	Fixture inside = in_tx(f, tx);
 	MneSpot spot = spot_of(f, "a");
 	MneFile *file = NULL;
 	MneNode node;
@@ -699,8 +682,8 @@ static void test_what_is_open_inside_is_committed(Fixture *f, gconstpointer data
 
 	(void)data;
 	write_text(f, "a", "1");
-	tx = begin(f->store);
-	inside = in(f, tx);
+	tx = begin_tx(f->store);
+	inside = in_tx(f, tx);
 	file = open_file(&inside, "a", true);
 	g_assert_cmpint(mne_file_write(file, 0, "open", 4, false, false), ==, 4);
 	assert_live(f, "a", "1");
@@ -720,8 +703,8 @@ static void test_an_open_one_is_newer_than_a_checkpoint(Fixture *f, gconstpointe
 
 	(void)data;
 	prepare_everything(f);
-	tx = begin(f->store);
-	inside = in(f, tx);
+	tx = begin_tx(f->store);
+	inside = in_tx(f, tx);
 	overwrite(&inside, "kept", 1000, "middle");
 	ckpt = checkpoint(f, "c");
 	overwrite(&inside, "small", 1, "X");
@@ -760,8 +743,8 @@ static void test_versions_and_times_move_on_as_in_any_commit(Fixture *f,
 	ckpt = checkpoint(f, "c");
 	place = place_of(f, "a");
 	g_assert_cmpint(mne_live_node(f->store, &place, &before), ==, 0);
-	tx = begin(f->store);
-	inside = in(f, tx);
+	tx = begin_tx(f->store);
+	inside = in_tx(f, tx);
 	write_text(&inside, "a", "2");
 	commit(tx);
 	g_assert_cmpint(mne_live_node(f->store, &place, &after), ==, 0);
@@ -775,15 +758,15 @@ static void test_versions_and_times_move_on_as_in_any_commit(Fixture *f,
 static void test_an_inner_commit_is_seen_in_the_outer_only(Fixture *f,
 							   gconstpointer data)
 {
-	g_autoptr(MneTx) outer = begin(f->store);
-	Fixture in_outer = in(f, outer), in_inner;
+	g_autoptr(MneTx) outer = begin_tx(f->store);
+	Fixture in_outer = in_tx(f, outer), in_inner;
 	g_autoptr(MneTx) inner = NULL;
 
 	(void)data;
 	write_text(&in_outer, "a", "outer");
 	write_file(&in_outer, "big", 1, BIG);
-	inner = begin(in_outer.store);
-	in_inner = in(f, inner);
+	inner = begin_tx(in_outer.store);
+	in_inner = in_tx(f, inner);
 	assert_live(&in_inner, "a", "outer");
 	write_text(&in_inner, "a", "inner");
 	overwrite(&in_inner, "big", 5, "inner");
@@ -801,14 +784,14 @@ static void test_an_inner_commit_is_seen_in_the_outer_only(Fixture *f,
 
 static void test_an_inner_abort_undoes_the_inner_part(Fixture *f, gconstpointer data)
 {
-	g_autoptr(MneTx) outer = begin(f->store);
-	Fixture in_outer = in(f, outer), in_inner;
+	g_autoptr(MneTx) outer = begin_tx(f->store);
+	Fixture in_outer = in_tx(f, outer), in_inner;
 	g_autoptr(MneTx) inner = NULL;
 
 	(void)data;
 	write_text(&in_outer, "a", "outer");
-	inner = begin(in_outer.store);
-	in_inner = in(f, inner);
+	inner = begin_tx(in_outer.store);
+	in_inner = in_tx(f, inner);
 	write_text(&in_inner, "a", "inner");
 	write_text(&in_inner, "b", "inner");
 	mne_tx_abort(inner);
@@ -820,17 +803,17 @@ static void test_an_inner_abort_undoes_the_inner_part(Fixture *f, gconstpointer 
 
 static void test_an_outer_abort_undoes_all(Fixture *f, gconstpointer data)
 {
-	g_autoptr(MneTx) outer = begin(f->store);
-	Fixture in_outer = in(f, outer), in_inner;
-	g_autoptr(MneTx) done = begin(in_outer.store);
+	g_autoptr(MneTx) outer = begin_tx(f->store);
+	Fixture in_outer = in_tx(f, outer), in_inner;
+	g_autoptr(MneTx) done = begin_tx(in_outer.store);
 	g_autoptr(MneTx) open = NULL;
 
 	(void)data;
-	in_inner = in(f, done);
+	in_inner = in_tx(f, done);
 	write_text(&in_inner, "a", "inner");
 	commit(done);
-	open = begin(in_outer.store);
-	in_inner = in(f, open);
+	open = begin_tx(in_outer.store);
+	in_inner = in_tx(f, open);
 	write_text(&in_inner, "b", "inner");
 	mne_tx_abort(outer);
 	g_assert_cmpint(mne_tx_state(open), ==, MNE_TX_ABORTED);
@@ -847,10 +830,10 @@ static void test_what_an_inner_one_read_the_outer_has_read(Fixture *f,
 
 	(void)data;
 	write_text(f, "a", "1");
-	outer = begin(f->store);
-	in_outer = in(f, outer);
-	inner = begin(in_outer.store);
-	in_inner = in(f, inner);
+	outer = begin_tx(f->store);
+	in_outer = in_tx(f, outer);
+	inner = begin_tx(in_outer.store);
+	in_inner = in_tx(f, inner);
 	assert_live(&in_inner, "a", "1");
 	commit(inner);
 	write_text(&in_outer, "b", "1");
@@ -860,14 +843,14 @@ static void test_what_an_inner_one_read_the_outer_has_read(Fixture *f,
 
 static void test_an_inner_one_conflicts_with_the_outer(Fixture *f, gconstpointer data)
 {
-	g_autoptr(MneTx) outer = begin(f->store);
-	Fixture in_outer = in(f, outer), in_inner;
+	g_autoptr(MneTx) outer = begin_tx(f->store);
+	Fixture in_outer = in_tx(f, outer), in_inner;
 	g_autoptr(MneTx) inner = NULL;
 
 	(void)data;
 	write_text(&in_outer, "a", "1");
-	inner = begin(in_outer.store);
-	in_inner = in(f, inner);
+	inner = begin_tx(in_outer.store);
+	in_inner = in_tx(f, inner);
 	write_text(&in_inner, "a", "inner");
 	write_text(&in_outer, "a", "outer");
 	assert_conflict(inner, "t/a");
@@ -880,11 +863,11 @@ static void test_an_inner_one_conflicts_with_the_outer(Fixture *f, gconstpointer
 static void test_a_full_one_says_so_and_goes_on(Fixture *f, gconstpointer data)
 {
 	const MneMake what = { .mode = S_IFREG | 0644 };
-	g_autoptr(MneTx) tx = begin(f->store);
+	g_autoptr(MneTx) tx = begin_tx(f->store);
 	MneSpot spot;
 	uint64_t rec;
 	int err = 0;
-	Fixture inside = in(f, tx);
+	Fixture inside = in_tx(f, tx);
 
 	(void)data;
 	mne_store_set_tx_mem(f->store, 64 * 1024);
@@ -917,13 +900,13 @@ static void test_segments_outlive_the_transactions_that_see_them(Fixture *f,
 	write_file(f, "kept", 1, BIG);
 	for (unsigned i = 0; i < 12; i++)
 		write_file(f, "garbage", i, BIG);
-	tx = begin(f->store);
-	second = begin(f->store);
-	inside = in(f, tx);
+	tx = begin_tx(f->store);
+	second = begin_tx(f->store);
+	inside = in_tx(f, tx);
 	overwrite(&inside, "kept", 70000, "middle");
 	remove_file(f, "garbage");
 	work_off(f); /* moves "kept" elsewhere */
-	inside = in(f, second);
+	inside = in_tx(f, second);
 	assert_made(mne_store_live(inside.store), &inside, "kept", 1, BIG);
 	assert_made(mne_store_live(inside.store), &inside, "garbage", 11, BIG);
 	if (mne_tx_commit(tx, false, NULL) < 0)
@@ -973,7 +956,7 @@ static void name_of(unsigned key, char name[4])
 
 static void act(Fixture *f, Actor *actor, GRand *rand, unsigned n)
 {
-	Fixture inside = in(f, actor->tx);
+	Fixture inside = in_tx(f, actor->tx);
 	Step step = { .key = (unsigned)g_rand_int_range(rand, 0, KEYS + 1) };
 	char name[4];
 
@@ -1043,7 +1026,7 @@ static void actor_end(Actor *actor)
 
 static void actor_begin(Fixture *f, Actor *actor, char *const model[KEYS])
 {
-	actor->tx = begin(f->store);
+	actor->tx = begin_tx(f->store);
 	actor->steps = g_array_new(FALSE, TRUE, sizeof(Step));
 	g_array_set_clear_func(actor->steps, step_clear);
 	for (unsigned i = 0; i < KEYS; i++)

@@ -219,3 +219,19 @@ MneCkpt *checkpoint(Fixture *fixture, const char *name)
 			==, 0);
 	return ckpt;
 }
+
+MneTx *begin_tx(MneStore *of)
+{
+	MneTx *tx = NULL;
+
+	g_assert_cmpint(mne_tx_begin(of, &tx), ==, 0);
+	return tx;
+}
+
+Fixture in_tx(const Fixture *fixture, MneTx *tx)
+{
+	Fixture inside = *fixture;
+
+	inside.store = mne_tx_store(tx);
+	return inside;
+}

@@ -9,6 +9,7 @@
 #include "txn/file.h"
 #include "txn/internal.h"
 #include "txn/names.h"
+#include "txn/tx.h"
 
 typedef struct {
 	char *path;
@@ -42,3 +43,7 @@ void assert_made(MneView *view, const Fixture *fixture, const char *name, unsign
 char *names_in(MneView *view, const Fixture *fixture);
 
 MneCkpt *checkpoint(Fixture *fixture, const char *name);
+
+/* A transaction that is open, and the same table seen through it. */
+MneTx *begin_tx(MneStore *of);
+Fixture in_tx(const Fixture *fixture, MneTx *tx);

@@ -38,26 +38,25 @@ static bool parse_unit(const char *text, const char *letters, const uint64_t *fa
 	return *out / factors[letter - letters] == number;
 }
 
-bool mne_parse_tx_idle(const char *text, MneNsTxLimits *limits)
+static bool parse_seconds(const char *text, unsigned *out)
 {
 	static const uint64_t factors[] = { 1, 60, 3600 };
 	uint64_t seconds;
 
 	if (!parse_unit(text, "smh", factors, &seconds) || seconds > MAX_IDLE)
 		return false;
-	limits->idle_seconds = (unsigned)seconds;
+	*out = (unsigned)seconds;
 	return true;
+}
+
+bool mne_parse_tx_idle(const char *text, MneNsTxLimits *limits)
+{
+	return parse_seconds(text, &limits->idle_seconds);
 }
 
 bool mne_parse_tx_lock_timeout(const char *text, MneNsTxLimits *limits)
 {
-	static const uint64_t factors[] = { 1, 60, 3600 };
-	uint64_t seconds;
-
-	if (!parse_unit(text, "smh", factors, &seconds) || seconds > MAX_IDLE)
-		return false;
-	limits->lock_seconds = (unsigned)seconds;
-	return true;
+	return parse_seconds(text, &limits->lock_seconds);
 }
 
 bool mne_parse_tx_max(const char *text, MneNsTxLimits *limits)

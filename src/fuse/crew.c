@@ -8,6 +8,7 @@
 
 #include "fuse/crew.h"
 
+#include "fuse/forget.h"
 #include "fuse/loop.h"
 #include "fuse/reply.h"
 #include "fuse/uring.h"
@@ -69,21 +70,15 @@ void mne_crew_invalidate_gone(MneMount *mount)
 	g_autoptr(GArray) gone = mne_inodes_take_gone(mount->ns->inodes);
 
 	for (unsigned i = 0; i < gone->len; i++)
-		(void)fuse_lowlevel_notify_inval_inode(
-			mount->session, g_array_index(gone, uint64_t, i), 0, 0);
+		mne_forget_inode(mount, g_array_index(gone, uint64_t, i), true);
 }
 
 static void forget(MneMount *mount, const MneStale *stale)
 {
-	MneSlice name = mne_slice_of(stale->name);
-	g_autofree char *text = g_strndup((const char *)name.data, name.len);
-
 	if (stale->name)
-		(void)fuse_lowlevel_notify_inval_entry(mount->session, stale->number,
-						       text, name.len);
+		mne_forget_name(mount, stale->number, mne_slice_of(stale->name));
 	else
-		(void)fuse_lowlevel_notify_inval_inode(mount->session, stale->number, 0,
-						       0);
+		mne_forget_inode(mount, stale->number, true);
 }
 
 void mne_crew_forget_stale(MneMount *mount)

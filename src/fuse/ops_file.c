@@ -9,6 +9,7 @@
 #include "config.h"
 
 #include "fuse/crew.h"
+#include "fuse/forget.h"
 #include "fuse/ops.h"
 #include "fuse/reply.h"
 #include "fuse/share.h"
@@ -51,7 +52,7 @@ void mne_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t m
 /* The kernel asks for it again, before who opened or wrote can make use of the old one. */
 static void forget_mode(MneMount *mount, fuse_ino_t ino)
 {
-	(void)fuse_lowlevel_notify_inval_inode(mount->session, ino, -1, 0);
+	mne_forget_inode(mount, ino, false);
 }
 
 static void open_inode(MneMount *mount, MneTask *task)

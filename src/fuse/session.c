@@ -15,6 +15,7 @@
 #include "check/check.h"
 #include "fuse/crew.h"
 #include "fuse/daemon.h"
+#include "fuse/forget.h"
 #include "fuse/loop.h"
 #include "fuse/mountpoint.h"
 #include "fuse/ops.h"
@@ -148,13 +149,11 @@ static uint64_t number_of(MneMount *mount, uint64_t rec)
 /* A name stands for another record, or for none. */
 static void pass_on_name(MneMount *mount, const MneNotice *notice)
 {
-	MneSlice name = mne_slice(notice->name, notice->name_len);
 	uint64_t number = number_of(mount, notice->dir);
-	g_autofree char *text = g_strndup((const char *)name.data, name.len);
 
 	if (number != 0)
-		(void)fuse_lowlevel_notify_inval_entry(mount->session, number, text,
-						       name.len);
+		mne_forget_name(mount, number,
+				mne_slice(notice->name, notice->name_len));
 }
 
 static void pass_on(MneMount *mount, const MneNotice *notice)
@@ -166,8 +165,7 @@ static void pass_on(MneMount *mount, const MneNotice *notice)
 	if (notice->dir != 0)
 		pass_on_name(mount, notice);
 	if (number != 0)
-		(void)fuse_lowlevel_notify_inval_inode(mount->session, number,
-						       notice->bytes ? 0 : -1, 0);
+		mne_forget_inode(mount, number, notice->bytes);
 }
 
 static void *notify(void *data)

@@ -16,16 +16,9 @@
 
 #include "fuse/share.h"
 
+#include "fuse/forget.h"
 #include "fuse/loop.h"
 #include "ns/frags.h"
-
-/* libfuse sends the byte after the name as well, and wants it to be a NUL. */
-static void forget_name(MneMount *mount, fuse_ino_t dir, MneSlice name)
-{
-	g_autofree char *text = g_strndup((const char *)name.data, name.len);
-
-	(void)fuse_lowlevel_notify_inval_entry(mount->session, dir, text, name.len);
-}
 
 static void forget_table(MneMount *mount, const MneShare *share)
 {
@@ -38,11 +31,11 @@ static void forget_table(MneMount *mount, const MneShare *share)
 		return;
 	names = mne_inodes_names_in(inodes, share->dir);
 	for (guint i = 0; i < names->len; i++)
-		forget_name(mount, number, mne_slice_of(names->pdata[i]));
-	(void)fuse_lowlevel_notify_inval_inode(mount->session, number, -1, 0);
+		mne_forget_name(mount, number, mne_slice_of(names->pdata[i]));
+	mne_forget_inode(mount, number, false);
 	own = mne_inodes_name_of(inodes, share->dir);
 	if (own)
-		forget_name(mount, FUSE_ROOT_ID, mne_slice_of(own));
+		mne_forget_name(mount, FUSE_ROOT_ID, mne_slice_of(own));
 }
 
 void mne_share_tables(MneMount *mount)

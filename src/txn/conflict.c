@@ -303,16 +303,9 @@ static bool is_versioned(MneSlice key)
 	}
 }
 
-static int check_written(MneTxCheck *check)
+static int check_written(void *user, MneSlice key, MneSlice staged G_GNUC_UNUSED)
 {
-	g_autoptr(MneKvIter) iter = NULL;
-
-	MNE_TRY(mne_kv_iter(check->tx->store->volume->kv, &iter));
-	mne_kv_iter_seek(iter, MNE_SLICE_EMPTY);
-	for (; mne_kv_iter_valid(iter); mne_kv_iter_next(iter))
-		if (is_versioned(mne_kv_iter_key(iter)))
-			MNE_TRY(mne_tx_check_key(check, mne_kv_iter_key(iter)));
-	return mne_kv_iter_status(iter);
+	return is_versioned(key) ? mne_tx_check_key(user, key) : 0;
 }
 
 int mne_tx_validate(MneTx *tx, const MneReads *reads)
@@ -324,6 +317,6 @@ int mne_tx_validate(MneTx *tx, const MneReads *reads)
 	else
 		MNE_TRY(mne_reads_foreach(reads, mne_tx_check_key, mne_tx_check_range,
 					  &check));
-	MNE_TRY(check_written(&check));
+	MNE_TRY(mne_tx_foreach_staged(tx, check_written, &check));
 	return mne_tx_require_no_conflict(tx);
 }

@@ -416,8 +416,9 @@ static int put_value(Fold *fold, const MneKey *key, MneSlice staged)
 	}
 }
 
-static int put_key(Fold *fold, MneSlice bytes, MneSlice staged)
+static int put_key(void *user, MneSlice bytes, MneSlice staged)
 {
+	Fold *fold = user;
 	MneKey key;
 
 	key_set(&key, bytes);
@@ -447,8 +448,9 @@ static int freeze(Fold *fold, uint64_t rec)
 }
 
 /* A name that somebody created and has not closed, or a directory with one in it. */
-static int check_waiting(Fold *fold, MneSlice bytes, MneSlice staged)
+static int check_waiting(void *user, MneSlice bytes, MneSlice staged)
 {
+	Fold *fold = user;
 	g_autoptr(MneFile) waiting = NULL;
 	struct timespec mtime;
 	MneKeyParts parts;
@@ -503,32 +505,19 @@ static void follow(Fold *fold)
 
 /* ---- all of it ---- */
 
-typedef int (*StagedFunc)(Fold *fold, MneSlice key, MneSlice staged);
-
-static int for_each_staged(Fold *fold, StagedFunc func)
+static int note_staged(void *user, MneSlice key, MneSlice staged G_GNUC_UNUSED)
 {
-	g_autoptr(MneKvIter) iter = NULL;
-
-	MNE_TRY(mne_kv_iter(fold->tx->store->volume->kv, &iter));
-	mne_kv_iter_seek(iter, MNE_SLICE_EMPTY);
-	for (; mne_kv_iter_valid(iter); mne_kv_iter_next(iter))
-		MNE_TRY(func(fold, mne_kv_iter_key(iter), mne_kv_iter_value(iter)));
-	return mne_kv_iter_status(iter);
-}
-
-static int note_staged(Fold *fold, MneSlice key, MneSlice staged G_GNUC_UNUSED)
-{
-	return note_key(fold, key);
+	return note_key(user, key);
 }
 
 static int build(Fold *fold)
 {
-	MNE_TRY(for_each_staged(fold, note_staged));
+	MNE_TRY(mne_tx_foreach_staged(fold->tx, note_staged, fold));
 	MNE_TRY(freeze_all(fold));
 	if (fold->to->files->pending > 0)
-		MNE_TRY(for_each_staged(fold, check_waiting));
+		MNE_TRY(mne_tx_foreach_staged(fold->tx, check_waiting, fold));
 	MNE_TRY(mne_tx_require_no_conflict(fold->tx));
-	MNE_TRY(for_each_staged(fold, put_key));
+	MNE_TRY(mne_tx_foreach_staged(fold->tx, put_key, fold));
 	if (fold->makes_tables && !fold->to->tx)
 		mne_volume_tell(fold->to->volume, fold->to->batch);
 	return 0;

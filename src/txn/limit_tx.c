@@ -47,8 +47,9 @@ static int node_of(MneSlice value, MneNode *out)
 	return mne_node_decode(bytes, out);
 }
 
-static int note(Sum *sum, MneSlice key, MneSlice staged)
+static int note(void *user, MneSlice key, MneSlice staged)
 {
+	Sum *sum = user;
 	g_auto(MneNode) node = { 0 };
 	MneKeyParts parts;
 
@@ -98,8 +99,9 @@ static int add_value(Sum *sum, MneSlice key, MneSlice staged, MneSlice now)
 	return 0;
 }
 
-static int add(Sum *sum, MneSlice key, MneSlice staged)
+static int add(void *user, MneSlice key, MneSlice staged)
 {
+	Sum *sum = user;
 	MneStore *store = sum->tx->of;
 	uint64_t newest = mne_ckpts_newest(store->ckpts, mne_key_table_of(key));
 	g_autoptr(GBytes) now = NULL;
@@ -116,25 +118,14 @@ static int add(Sum *sum, MneSlice key, MneSlice staged)
 	return add_value(sum, key, staged, mne_slice_of(now));
 }
 
-static int for_each_staged(Sum *sum, int (*func)(Sum *, MneSlice key, MneSlice staged))
-{
-	g_autoptr(MneKvIter) iter = NULL;
-
-	MNE_TRY(mne_kv_iter(sum->tx->store->volume->kv, &iter));
-	mne_kv_iter_seek(iter, MNE_SLICE_EMPTY);
-	for (; mne_kv_iter_valid(iter); mne_kv_iter_next(iter))
-		MNE_TRY(func(sum, mne_kv_iter_key(iter), mne_kv_iter_value(iter)));
-	return mne_kv_iter_status(iter);
-}
-
 /* 1 when a checkpoint gave way, and less may be retained now. */
 static int ask(MneTx *tx)
 {
 	g_auto(Sum) sum;
 
 	sum_init(&sum, tx);
-	MNE_TRY(for_each_staged(&sum, note));
-	MNE_TRY(for_each_staged(&sum, add));
+	MNE_TRY(mne_tx_foreach_staged(tx, note, &sum));
+	MNE_TRY(mne_tx_foreach_staged(tx, add, &sum));
 	return mne_limit_make_room(tx->of, sum.bytes);
 }
 

@@ -89,36 +89,31 @@ static int note_dir(void *user, MneSlice key)
 
 /* ---- directories that were changed ---- */
 
-static int rebase_dir(MneTx *tx, MneSlice key, MneSlice staged, MneKvBatch *batch)
+typedef struct {
+	MneTx *tx;
+	MneKvBatch *batch;
+} Rebase;
+
+static int rebase_dir(void *user, MneSlice key, MneSlice staged)
 {
+	const Rebase *rebase = user;
 	g_autoptr(GBytes) now = NULL;
-	g_autoptr(GBytes) value = mne_slice_to_bytes(staged);
+	g_autoptr(GBytes) value = NULL;
 	g_autoptr(GBytes) merged = NULL;
 	g_auto(MneNode) node = { 0 };
-
-	MNE_TRY(changed_since(tx, key, &now));
-	if (!now)
-		return 0;
-	MNE_TRY(mne_node_decode(value, &node));
-	MNE_TRY(mne_tx_merge_dir(tx, key, now, &node));
-	merged = mne_node_encode(&node);
-	mne_kv_batch_put(batch, key, mne_slice_of(merged));
-	return 0;
-}
-
-static int rebase(MneTx *tx, MneKvBatch *batch)
-{
-	g_autoptr(MneKvIter) iter = NULL;
 	MneKeyParts parts;
 
-	MNE_TRY(mne_kv_iter(tx->store->volume->kv, &iter));
-	mne_kv_iter_seek(iter, MNE_SLICE_EMPTY);
-	for (; mne_kv_iter_valid(iter); mne_kv_iter_next(iter))
-		if (mne_kv_iter_value(iter).len > 0 &&
-		    is_dir_inode(mne_kv_iter_key(iter), &parts))
-			MNE_TRY(rebase_dir(tx, mne_kv_iter_key(iter),
-					   mne_kv_iter_value(iter), batch));
-	return mne_kv_iter_status(iter);
+	if (staged.len == 0 || !is_dir_inode(key, &parts))
+		return 0;
+	MNE_TRY(changed_since(rebase->tx, key, &now));
+	if (!now)
+		return 0;
+	value = mne_slice_to_bytes(staged);
+	MNE_TRY(mne_node_decode(value, &node));
+	MNE_TRY(mne_tx_merge_dir(rebase->tx, key, now, &node));
+	merged = mne_node_encode(&node);
+	mne_kv_batch_put(rebase->batch, key, mne_slice_of(merged));
+	return 0;
 }
 
 /* ---- the moment ---- */
@@ -159,11 +154,12 @@ static int move(MneTx *tx, const MneReads *reads, GArray *changes)
 {
 	g_autoptr(MneKvBatch) batch = mne_kv_batch_new();
 	Looked looked = { tx, changes };
+	Rebase rebase = { tx, batch };
 	g_auto(MnePresent) present = { 0 };
 
 	MNE_TRY(mne_tx_validate(tx, reads));
 	MNE_TRY(mne_reads_foreach(reads, note_dir, NULL, &looked));
-	MNE_TRY(rebase(tx, batch));
+	MNE_TRY(mne_tx_foreach_staged(tx, rebase_dir, &rebase));
 	MNE_TRY(mne_tx_take_present(tx, &present));
 	MNE_TRY(mne_kv_apply(tx->store->volume->kv, batch));
 	enter_present(tx, &present);

@@ -28,19 +28,29 @@ static int value_before(MneTx *tx, MneSlice key, GBytes **out_value)
 	return err == -ENOENT ? 0 : err;
 }
 
-static int add_line(MneTx *tx, MneSlice key, bool goes, GPtrArray *lines)
+typedef struct {
+	MneTx *tx;
+	GPtrArray *lines;
+} List;
+
+static int add_line(void *user, MneSlice key, MneSlice staged)
 {
+	const List *list = user;
+	MneTx *tx = list->tx;
+	bool goes = staged.len == 0;
 	g_autoptr(GBytes) was = NULL;
 	g_autofree char *path = NULL;
 	char sign = goes ? '-' : '+';
 
+	if (!is_listed(key))
+		return 0;
 	MNE_TRY(value_before(tx, key, &was));
 	if (goes && !was)
 		return 0;
 	if (was && !goes)
 		sign = '~';
 	path = mne_tx_path(goes ? tx->below : &tx->store->live.base, key);
-	g_ptr_array_add(lines, g_strdup_printf("%s\n%c", path, sign));
+	g_ptr_array_add(list->lines, g_strdup_printf("%s\n%c", path, sign));
 	return 0;
 }
 
@@ -52,17 +62,11 @@ static int compare_lines(const void *a, const void *b)
 int mne_tx_list(MneTx *tx, GString *to)
 {
 	g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
-	g_autoptr(MneKvIter) iter = NULL;
+	List list = { tx, lines };
 
 	MNE_TRY(mne_tx_require_open(tx));
 	MNE_TRY(mne_files_commit_old(tx->store, 0));
-	MNE_TRY(mne_kv_iter(tx->store->volume->kv, &iter));
-	mne_kv_iter_seek(iter, MNE_SLICE_EMPTY);
-	for (; mne_kv_iter_valid(iter); mne_kv_iter_next(iter))
-		if (is_listed(mne_kv_iter_key(iter)))
-			MNE_TRY(add_line(tx, mne_kv_iter_key(iter),
-					 mne_kv_iter_value(iter).len == 0, lines));
-	MNE_TRY(mne_kv_iter_status(iter));
+	MNE_TRY(mne_tx_foreach_staged(tx, add_line, &list));
 	if (lines->len > 1)
 		qsort(lines->pdata, lines->len, sizeof(gpointer), compare_lines);
 	for (guint i = 0; i < lines->len; i++) {

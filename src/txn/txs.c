@@ -62,6 +62,17 @@ GPtrArray *mne_txs_all(MneStore *live)
 	return all;
 }
 
+int mne_tx_foreach_staged(MneTx *tx, MneTxStagedFunc func, void *user)
+{
+	g_autoptr(MneKvIter) iter = NULL;
+
+	MNE_TRY(mne_kv_iter(tx->store->volume->kv, &iter));
+	mne_kv_iter_seek(iter, MNE_SLICE_EMPTY);
+	for (; mne_kv_iter_valid(iter); mne_kv_iter_next(iter))
+		MNE_TRY(func(user, mne_kv_iter_key(iter), mne_kv_iter_value(iter)));
+	return mne_kv_iter_status(iter);
+}
+
 void mne_store_set_tx_mem(MneStore *store, uint64_t bytes)
 {
 	MNE_WITH_LOCK(&store->txs->lock);

@@ -92,6 +92,11 @@ int mne_tx_require_open(MneTx *tx) MNE_CHECKED;
 /* Into the staged map; the batch of the commit that holds the store's gate. */
 int mne_tx_stage(MneTx *tx, MneCommit *commit) MNE_CHECKED;
 
+/* Every key that is staged, ascending, and its value; one that goes has none.  Stops at the
+ * first failure. */
+typedef int (*MneTxStagedFunc)(void *user, MneSlice key, MneSlice staged);
+int mne_tx_foreach_staged(MneTx *tx, MneTxStagedFunc func, void *user) MNE_CHECKED;
+
 /* txn/conflict.c: TX_CONFLICT when what was read or is written changed in tx->of.  Inside
  * the gate of that one. */
 int mne_tx_validate(MneTx *tx, const MneReads *reads) MNE_CHECKED;
