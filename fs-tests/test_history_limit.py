@@ -304,6 +304,18 @@ def test_a_rollback_keeps_what_it_leaves_behind_and_fails_at_the_limit(full, che
     check()
 
 
+def test_a_rollback_does_not_keep_what_was_deleted_since_its_checkpoint(full, check):
+    with open(full.table / "new", "wb") as file:  # open: the reaper does not get it
+        file.write(os.urandom(MB))
+        file.flush()
+        os.fsync(file.fileno())
+        os.unlink(full.table / "new")
+        run_rollback(full, "c")
+    assert (full.table / "0").read_bytes() == (full.checkpoints / "c/t/0").read_bytes()
+    full.unmount()
+    check()
+
+
 def test_for_a_rollback_others_give_way_and_never_the_one_that_comes_back(mount, check):
     m = mount("history=7M", "full=drop", env=QUIET)
     m.table.mkdir()

@@ -137,15 +137,36 @@ bool mne_rollback_brings_back(const MneRollback *rb, uint64_t data)
 
 /* --- the history ----------------------------------------------------------------- */
 
+/* 1 for an extent of a deleted file that stays deleted: the reaper's already, and counted as
+ * such (MneLimit.late). */
+static int is_reapers(MneRollback *rb, MneSlice key)
+{
+	g_autoptr(GBytes) value = NULL;
+	MneKeyParts parts;
+	MneKey orphan;
+	int err;
+
+	MNE_TRY(mne_key_parse(key, &parts));
+	if (parts.tag != MNE_TAG_EXTENT || mne_rollback_brings_back(rb, parts.id))
+		return 0;
+	mne_key_orphan(&orphan, parts.table, parts.id);
+	err = mne_kv_get(rb->store->volume->kv, mne_key_slice(&orphan), &value);
+	return err == -ENOENT ? 0 : err < 0 ? err : 1;
+}
+
 /* A key may come several times, from several checkpoints: it is retained once. */
 static int add_kept(MneRollback *rb, MneSlice key)
 {
 	g_auto(MneRollbackPair) pair = { 0 };
 	g_autoptr(GBytes) bytes = mne_slice_to_bytes(key);
+	int reapers;
 
 	if (g_hash_table_contains(rb->done, bytes))
 		return 0;
 	g_hash_table_add(rb->done, g_steal_pointer(&bytes));
+	reapers = is_reapers(rb, key);
+	if (reapers != 0)
+		return MIN(reapers, 0);
 	MNE_TRY(mne_rollback_pair(rb, key, &pair));
 	if (pair.now && mne_value_seq(mne_slice_of(pair.now)) > rb->plan.to)
 		rb->bytes += (uint64_t)mne_tally_size(key, mne_slice_of(pair.now));
@@ -155,6 +176,8 @@ static int add_kept(MneRollback *rb, MneSlice key)
 /* 1 when a checkpoint gave way, and it is to be asked again. */
 static int ask(MneRollback *rb)
 {
+	g_array_set_size(rb->data, 0);
+	MNE_TRY(mne_rollback_survey(rb));
 	rb->bytes = 0;
 	g_hash_table_remove_all(rb->done);
 	mne_rollback_from_the_start(rb);
