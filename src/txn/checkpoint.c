@@ -18,9 +18,6 @@
 #include "util/log.h"
 #include "util/text.h"
 
-#define CLOSE_TRIES   200u
-#define CLOSE_WAIT_US 100
-
 void mne_commit_put_ckpt(MneCommit *commit, const MneCkpt *ckpt, MneCkptState state,
 			 MneSlice name, const MneCkptTraits *traits)
 {
@@ -84,26 +81,12 @@ void mne_commit_tell_ckpt(MneStore *store, const char *event, const MneCkpt *ckp
 	g_string_free(members, TRUE);
 }
 
-/* Take the gate while no close is under way; they are short.  Who is never lucky does
- * without. */
-static int begin_between_closes(MneStore *store, MneCommit *out)
-{
-	for (unsigned tries = 0; tries < CLOSE_TRIES; tries++) {
-		MNE_TRY(mne_commit_begin(store, out));
-		if (store->closing == 0)
-			return 0;
-		mne_commit_end(out);
-		g_usleep(tries < CLOSE_TRIES / 2 ? 0 : CLOSE_WAIT_US);
-	}
-	return mne_commit_begin(store, out);
-}
-
 static int activate(MneStore *store, const MneCkptSpec *spec, MneCkpt **out_ckpt)
 {
 	g_auto(MneCommit) commit = { 0 };
 	g_autoptr(MneCkpt) ckpt = NULL;
 
-	MNE_TRY(begin_between_closes(store, &commit));
+	MNE_TRY(mne_commit_begin_between_closes(store, &commit));
 	MNE_TRY(require_free_name(store, spec->name));
 	MNE_TRY(require_tables(store, spec->tables));
 	if (spec->refuses && mne_store_open_txs(store) > 0)
@@ -117,14 +100,6 @@ static int activate(MneStore *store, const MneCkptSpec *spec, MneCkpt **out_ckpt
 	mne_commit_tell_ckpt(store, "checkpoint_activated", ckpt, spec->name);
 	*out_ckpt = g_steal_pointer(&ckpt);
 	return 0;
-}
-
-void mne_store_closing(MneStore *store, bool begins)
-{
-	if (begins)
-		store->closing++;
-	else
-		store->closing--;
 }
 
 int mne_store_checkpoint(MneStore *store, const MneCkptSpec *spec, MneCkpt **out_ckpt)

@@ -9,22 +9,25 @@
 #include "txn/commit.h"
 
 #include "ckpt/stub.h"
+#include "txn/closing.h"
 #include "txn/tell.h"
 #include "txn/txstate.h"
 #include "util/coding.h"
 
 #define SLOW_COMMIT_MS 1000
 
-int mne_commit_begin(MneStore *store, MneCommit *out)
+static int require_writable(MneStore *store)
 {
-	int err;
-
 	if (store->options.read_only)
 		return -EROFS;
-	MNE_TRY(mne_store_require_working(store));
+	return mne_store_require_working(store);
+}
 
-	mne_lock(&store->gate);
-	err = store->tx ? mne_tx_require_open(store->tx) : 0;
+/* With the gate held, which is given up when it fails. */
+static int begin(MneStore *store, MneCommit *out)
+{
+	int err = store->tx ? mne_tx_require_open(store->tx) : 0;
+
 	if (err < 0) {
 		mne_unlock(&store->gate);
 		return err;
@@ -35,6 +38,20 @@ int mne_commit_begin(MneStore *store, MneCommit *out)
 			    .held = true };
 	clock_gettime(CLOCK_REALTIME, &out->now);
 	return 0;
+}
+
+int mne_commit_begin(MneStore *store, MneCommit *out)
+{
+	MNE_TRY(require_writable(store));
+	mne_lock(&store->gate);
+	return begin(store, out);
+}
+
+int mne_commit_begin_between_closes(MneStore *store, MneCommit *out)
+{
+	MNE_TRY(require_writable(store));
+	mne_gate_lock_between_closes(store);
+	return begin(store, out);
 }
 
 void mne_commit_next(MneCommit *commit)

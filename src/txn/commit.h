@@ -44,6 +44,8 @@ typedef struct {
 
 /* STORE_FAILED after a failed sync; -EROFS on a read-only store. */
 int mne_commit_begin(MneStore *store, MneCommit *out) MNE_CHECKED;
+/* The same for one that keeps a moment: while no close is under way, see txn/closing.h. */
+int mne_commit_begin_between_closes(MneStore *store, MneCommit *out) MNE_CHECKED;
 int mne_commit_apply(MneCommit *commit) MNE_CHECKED;
 /* Give the gate up; wait for durability if every commit must be durable. */
 int mne_commit_finish(MneCommit *commit) MNE_CHECKED;

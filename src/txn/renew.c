@@ -17,6 +17,7 @@
 
 #include "config.h"
 
+#include "txn/closing.h"
 #include "txn/txstate.h"
 
 /* 0: an inner one is open, so that nothing may move.  1: readers and writers wait. */
@@ -166,17 +167,26 @@ static int move(MneTx *tx, const MneReads *reads, GArray *changes)
 	return 0;
 }
 
-static int move_in_gate(MneTx *tx, GArray *changes)
+static int move_gated(MneTx *tx, GArray *changes)
 {
 	g_autoptr(MneReads) reads = NULL;
 	int err;
 
-	MNE_WITH_LOCK(&tx->of->gate);
 	if (tx->of->volume->seq == tx->base_seq)
 		return 0;
 	reads = mne_tx_take_reads(tx);
 	err = move(tx, reads, changes);
 	mne_tx_add_reads(tx, reads);
+	return err;
+}
+
+static int move_in_gate(MneTx *tx, GArray *changes)
+{
+	int err;
+
+	mne_gate_lock_between_closes(tx->of);
+	err = move_gated(tx, changes);
+	mne_unlock(&tx->of->gate);
 	return err;
 }
 

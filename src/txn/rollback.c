@@ -403,7 +403,7 @@ static int roll(MneRollback *rb, const MneRollbackSpec *spec, GPtrArray **out_cu
 static int roll_gated(MneRollback *rb, const MneRollbackSpec *spec, GPtrArray **out_cut,
 		      MneWritten **out_written)
 {
-	int err = mne_commit_begin(rb->store, &rb->commit);
+	int err = mne_commit_begin_between_closes(rb->store, &rb->commit);
 
 	if (err == 0)
 		err = roll(rb, spec, out_cut);

@@ -55,7 +55,8 @@ int mne_store_open(const char *path, const MneStoreOptions *options,
 		   MneStore **out_store) MNE_CHECKED;
 
 /* A close of files begins, or ends.  Its process may have gone on before, and what it changed
- * since may be committed already; so a checkpoint begins while no close is under way. */
+ * since may be committed already; so a checkpoint, a rollback and a transaction begin while
+ * no close is under way. */
 void mne_store_closing(MneStore *store, bool begins);
 
 /* It will be closed without further ado: who wants it next may wait. */

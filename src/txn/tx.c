@@ -8,6 +8,7 @@
 
 #include "txn/tx.h"
 
+#include "txn/closing.h"
 #include "txn/entry.h"
 #include "txn/filestate.h"
 #include "txn/txstate.h"
@@ -146,12 +147,11 @@ MneTx *mne_store_tx(MneStore *store)
 }
 
 /* What `of` holds at this moment, by which all is read. */
-static int take_moment(MneTx *tx)
+static int take_moment_gated(MneTx *tx)
 {
 	MneStore *of = tx->of;
 	MneTx *outer = of->tx;
 
-	MNE_WITH_LOCK(&of->gate);
 	if (outer)
 		MNE_TRY(mne_tx_require_open(outer));
 	MNE_TRY(mne_kv_snapshot(of->volume->kv, &tx->moment));
@@ -170,6 +170,16 @@ static int take_moment(MneTx *tx)
 		tx->below = &tx->live_base.base;
 	}
 	return 0;
+}
+
+static int take_moment(MneTx *tx)
+{
+	int err;
+
+	mne_gate_lock_between_closes(tx->of);
+	err = take_moment_gated(tx);
+	mne_unlock(&tx->of->gate);
+	return err;
 }
 
 static void free_parts(MneTx *tx)
