@@ -31,31 +31,63 @@ GBytes *mne_super_encode(const MneSuper *super)
 	return g_byte_array_free_to_bytes(to);
 }
 
+static int corrupt(void)
+{
+	return mne_throw(VALUE_CORRUPT, "the super record does not decode");
+}
+
+/* What comes behind these, only who knows them can say. */
+static int read_version(MneReader *reader, MneSuper *super)
+{
+	uint64_t format = mne_read_varint(reader);
+
+	super->features = mne_read_varint(reader);
+	if (reader->failed || format == 0)
+		return corrupt();
+	if (format > MNE_FORMAT_VERSION || (super->features & ~MNE_FEATURES_KNOWN) != 0)
+		return mne_throw(STORE_NEWER,
+				 "the store has format %" G_GUINT64_FORMAT
+				 " and features 0x%" G_GINT64_MODIFIER "x, this "
+				 "mnefs knows %u and 0x%x",
+				 format, super->features, MNE_FORMAT_VERSION,
+				 (unsigned)MNE_FEATURES_KNOWN);
+	return 0;
+}
+
+/* An old one ends before `behind`. */
+static int read_counters(MneReader *reader, MneSuper *super)
+{
+	uint64_t table;
+	uint8_t clean;
+
+	super->cookie = mne_read_be64(reader);
+	super->next_id = mne_read_varint(reader);
+	table = mne_read_varint(reader);
+	clean = mne_read_u8(reader);
+	super->behind = reader->at < reader->end ? mne_read_varint(reader) : UINT64_MAX;
+	super->mended = super->features & MNE_FEATURE_MENDED ? mne_read_varint(reader)
+							     : 0;
+	if (!mne_reader_done(reader) || table > UINT32_MAX || clean > 1)
+		return corrupt();
+	super->next_table = (uint32_t)table;
+	super->clean = clean;
+	return 0;
+}
+
 int mne_super_decode(MneSlice value, MneSuper *out)
 {
+	MneSuper super = { 0 };
 	MneSlice payload;
 	MneReader reader;
 	MneKind kind;
-	uint64_t format;
 
-	MNE_TRY(mne_value_open(value, &kind, &out->seq, &payload));
+	MNE_TRY(mne_value_open(value, &kind, &super.seq, &payload));
+	if (kind != MNE_KIND_SUPER)
+		return corrupt();
 	reader = mne_reader(payload);
-	format = mne_read_varint(&reader);
-	out->features = mne_read_varint(&reader);
-	out->cookie = mne_read_be64(&reader);
-	out->next_id = mne_read_varint(&reader);
-	out->next_table = (uint32_t)mne_read_varint(&reader);
-	out->clean = mne_read_u8(&reader) != 0;
-	out->behind = reader.at < reader.end ? mne_read_varint(&reader) : UINT64_MAX;
-	out->mended = out->features & MNE_FEATURE_MENDED ? mne_read_varint(&reader) : 0;
-	if (kind != MNE_KIND_SUPER || reader.failed)
-		return mne_throw(VALUE_CORRUPT, "the super record does not decode");
-	if (format > MNE_FORMAT_VERSION || (out->features & ~MNE_FEATURES_KNOWN) != 0)
-		return mne_throw(STORE_NEWER,
-				 "the store has format %u and features 0x%x, this "
-				 "mnefs knows %u and 0x%x",
-				 (unsigned)format, (unsigned)out->features,
-				 MNE_FORMAT_VERSION, (unsigned)MNE_FEATURES_KNOWN);
+	MNE_TRY(read_version(&reader, &super));
+	MNE_TRY(read_counters(&reader, &super));
+	*out = super;
 	return 0;
 }
 

@@ -211,7 +211,8 @@ static MneTx *tx_alloc(MneStore *of)
 	tx->reads = mne_reads_new();
 	tx->segments = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	tx->conflicts = g_ptr_array_new_with_free_func(g_free);
-	tx->began = tx->used = g_get_monotonic_time();
+	tx->began = g_get_monotonic_time();
+	tx->used = tx->began;
 	return tx;
 }
 
