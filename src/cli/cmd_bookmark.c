@@ -6,30 +6,23 @@
 
 #include "config.h"
 
-#include "ckpt/ckpt.h"
+#include "cli/ckpt.h"
 #include "cli/cli.h"
 #include "cli/json.h"
 #include "cli/place.h"
 #include "cli/say.h"
+#include "util/error.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-static MneExit check_name(const char *name)
-{
-	int err = mne_ckpt_check_name(mne_slice_str(name));
-
-	if (err < 0)
-		mne_say_error("%s", mne_err_sentence(err));
-	return err < 0 ? MNE_EXIT_USAGE : MNE_EXIT_OK;
-}
-
 /* Of a checkpoint that exists, or of a time. */
 static MneExit check_moment(const char *of)
 {
-	return *of == '@' && !strpbrk(of, "\t\n") ? MNE_EXIT_OK : check_name(of);
+	return *of == '@' && !strpbrk(of, "\t\n") ? MNE_EXIT_OK
+						  : mne_ckpt_must_be_name(of);
 }
 
 static MneExit say_failed(const char *root, const char *what, int err)
@@ -38,8 +31,9 @@ static MneExit say_failed(const char *root, const char *what, int err)
 		mne_say_error("there is no checkpoint or bookmark %s", what);
 	else if (mne_err_is(err, EEXIST))
 		mne_say_error("there is a bookmark %s already", what);
-	else
-		mne_say_error("bookmark %s: %s", what, g_strerror(-err));
+	if (mne_err_is(err, ENOENT) || mne_err_is(err, EEXIST))
+		return mne_exit_of(err);
+	mne_say_error("bookmark %s: %s", what, g_strerror(-err));
 	mne_place_explain(root);
 	return mne_exit_of(err);
 }
@@ -52,7 +46,7 @@ MneExit mne_cmd_bookmark(MneCli *cli)
 	int err;
 
 	if (status == MNE_EXIT_OK && name)
-		status = check_name(name);
+		status = mne_ckpt_must_be_name(name);
 	if (status == MNE_EXIT_OK)
 		status = check_moment(of);
 	if (status != MNE_EXIT_OK)
@@ -78,7 +72,7 @@ MneExit mne_cmd_unbookmark(MneCli *cli)
 		g_autofree char *text = g_strdup_printf("drop\t%s\n", name);
 		int err;
 
-		status = check_name(name);
+		status = mne_ckpt_must_be_name(name);
 		if (status != MNE_EXIT_OK)
 			return status;
 		err = mne_place_write(root, "bookmarks", text);

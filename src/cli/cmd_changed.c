@@ -20,12 +20,39 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static bool has_list(const char *root, const char *name)
+/* 0, or why there is none. */
+static int look_for_list(const char *root, const char *name)
 {
 	g_autofree char *path = g_build_filename(root, ".mnefs", "changed", name, NULL);
 	struct stat st;
 
-	return !strchr(name, '/') && stat(path, &st) == 0;
+	if (strchr(name, '/'))
+		return -ENOENT;
+	if (stat(path, &st) < 0)
+		return -errno;
+	return S_ISREG(st.st_mode) ? 0 : -ENOENT;
+}
+
+static bool has_list(const char *root, const char *name)
+{
+	return look_for_list(root, name) == 0;
+}
+
+static MneExit say_no_list(const char *root, const char *moment, int err)
+{
+	if (err == -ENOENT) {
+		mne_say_error("there is no checkpoint or bookmark %s", moment);
+		mne_say_hint("mnefs ck list shows those there are");
+	} else if (err == -ENOTUNIQ) {
+		mne_say_error("%s is a checkpoint and a bookmark, of different moments",
+			      moment);
+		mne_say_hint("mnefs ck unbookmark %s, or rename the checkpoint",
+			     moment);
+	} else {
+		mne_say_error("what changed since %s: %s", moment, g_strerror(-err));
+		mne_place_explain(root);
+	}
+	return mne_exit_of(err);
 }
 
 /* "A..B", or "A..": what the list is called without its form. */
@@ -34,15 +61,13 @@ static MneExit name_list(const char *root, const char *from, const char *to,
 {
 	g_autofree char *name = g_strconcat(from, "..", to ? to : "", NULL);
 	g_autofree char *alone = g_strconcat(from, "..", NULL);
+	int err = look_for_list(root, name);
 
-	if (has_list(root, name)) {
+	if (err == 0) {
 		*out_name = g_steal_pointer(&name);
 		return MNE_EXIT_OK;
 	}
-	mne_say_error("there is no checkpoint or bookmark %s",
-		      has_list(root, alone) ? to : from);
-	mne_say_hint("mnefs ck list shows those there are");
-	return MNE_EXIT_NOT_FOUND;
+	return say_no_list(root, has_list(root, alone) ? to : from, err);
 }
 
 /* Bytes of a control file; length with NULs. */
@@ -356,7 +381,7 @@ static void print_total(const MneCli *cli, const GPtrArray *all, const char *roo
 	const char *from = mne_cli_word(cli, 0);
 	g_autoptr(GPtrArray) moments = NULL;
 
-	printf("%s records changed since %s", count, from);
+	printf("%s record%s changed since %s", count, all->len == 1 ? "" : "s", from);
 	if (mne_moments_read(root, &moments) == MNE_EXIT_OK)
 		for (guint i = 0; i < moments->len; i++) {
 			const MneMoment *moment = moments->pdata[i];
@@ -404,6 +429,30 @@ static MneExit take_words(const MneCli *cli, const char *root, const char **out_
 	return mne_moments_path(cli, root, path, out_below);
 }
 
+static bool is_there(const char *root, const char *moment, const char *path)
+{
+	g_autofree char *at = mne_moments_at(root, moment, path);
+	struct stat st;
+
+	return lstat(at, &st) == 0;
+}
+
+/* A path without differences is there, or else it is at neither end, and a mistake. */
+static MneExit require_path(const MneCli *cli, const char *root, const char *to,
+			    const char *below)
+{
+	const char *second = mne_cli_word(cli, 1);
+
+	if (is_there(root, to, below) || !is_there(root, to, ""))
+		return MNE_EXIT_OK;
+	if (to)
+		mne_say_error("there is no %s at %s, nor at %s", below,
+			      mne_cli_word(cli, 0), to);
+	else
+		mne_say_error("%s is no checkpoint, no bookmark, and no path", second);
+	return MNE_EXIT_NOT_FOUND;
+}
+
 MneExit mne_cmd_diff(MneCli *cli)
 {
 	g_autofree char *root = NULL, *name = NULL, *below = NULL;
@@ -421,6 +470,10 @@ MneExit mne_cmd_diff(MneCli *cli)
 	if (status != MNE_EXIT_OK)
 		return status;
 	all = parse_all(text->str, below);
+	if (all->len == 0)
+		status = require_path(cli, root, to, below);
+	if (status != MNE_EXIT_OK)
+		return status;
 	if (!mne_cli_has(cli, "stat")) {
 		print_differences(cli, all);
 	} else if (cli->json) {

@@ -86,10 +86,13 @@ static int check(const MneCli *cli, MneCheckReport *report)
 	return check_once(cli, &options, report);
 }
 
-static MneExit say_failure(int err, bool repair)
+static MneExit say_failure(const char *path, int err, bool repair)
 {
+	g_autofree char *kv = g_build_filename(path, "kv", NULL);
+
 	mne_say_error("%s", mne_err_sentence(err));
-	if (!repair && mne_check_can_salvage(err))
+	if (!repair && mne_check_can_salvage(err) &&
+	    g_file_test(kv, G_FILE_TEST_IS_DIR))
 		mne_say_hint("mnefs check --repair puts the store together anew from "
 			     "what can be read; copy it first");
 	return mne_err_is(err, EIO) ? MNE_EXIT_FAILED : mne_exit_of(err);
@@ -106,7 +109,7 @@ MneExit mne_cmd_check(MneCli *cli)
 	for (unsigned i = 0; i < report.findings->len; i++)
 		print_finding(cli, &g_array_index(report.findings, MneCheckFinding, i));
 	if (err < 0)
-		return say_failure(err, repair);
+		return say_failure(mne_cli_word(cli, 0), err, repair);
 	print_summary(cli, mne_cli_word(cli, 0), &report);
 	if (report.found > report.mended && !repair)
 		mne_say_hint(

@@ -105,7 +105,9 @@ MneExit mne_ckpt_must_be_name(const char *name)
 		return MNE_EXIT_USAGE;
 	}
 	err = mne_ckpt_check_name(mne_slice_str(name));
-	if (err < 0)
+	if (err == -ENAMETOOLONG)
+		mne_say_error("a checkpoint name has up to 255 bytes");
+	else if (err < 0)
 		mne_say_error("%s", mne_err_sentence(err));
 	return err < 0 ? MNE_EXIT_USAGE : MNE_EXIT_OK;
 }

@@ -288,6 +288,19 @@ static MneExit restore_one(Restore *r, const char *given)
 	return MNE_EXIT_OK;
 }
 
+/* Where --to says. */
+static MneExit require_dir(const char *to)
+{
+	struct stat st;
+	int err = !to || stat(to, &st) == 0 ? 0 : errno;
+
+	if (to && err == 0 && !S_ISDIR(st.st_mode))
+		err = ENOTDIR;
+	if (err != 0)
+		mne_say_error("%s: %s", to, g_strerror(err));
+	return mne_exit_of(err);
+}
+
 MneExit mne_cmd_restore(MneCli *cli)
 {
 	g_autofree char *root = NULL;
@@ -297,6 +310,8 @@ MneExit mne_cmd_restore(MneCli *cli)
 		      .dry = mne_cli_has(cli, "dry-run") };
 	MneExit status = mne_place_find(cli, &root);
 
+	if (status == MNE_EXIT_OK)
+		status = require_dir(r.to);
 	if (status == MNE_EXIT_OK)
 		status = mne_moments_read(root, &moments);
 	if (status != MNE_EXIT_OK)

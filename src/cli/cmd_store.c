@@ -27,6 +27,10 @@ MneExit mne_cmd_init(MneCli *cli)
 		return MNE_EXIT_EXISTS;
 	}
 	err = mne_store_init(path);
+	if (mne_err_is(err, MNE_E_STORE_FOREIGN)) {
+		mne_say_error("%s is neither absent nor an empty directory", path);
+		return MNE_EXIT_FAILED;
+	}
 	if (err < 0) {
 		mne_say_error("%s", mne_err_sentence(err));
 		return mne_exit_of(err);

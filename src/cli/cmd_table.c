@@ -14,6 +14,8 @@
 #include "cli/place.h"
 #include "cli/say.h"
 #include "cli/suggest.h"
+#include "ns/name.h"
+#include "util/error.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -93,7 +95,7 @@ static MneExit set_property(const char *root, const char *table, const char *key
 		return MNE_EXIT_OK;
 	mne_say_error("%s of %s: %s", key, table,
 		      answer && *answer ? answer : g_strerror(-err));
-	return mne_exit_of(err);
+	return mne_err_is(err, EINVAL) ? MNE_EXIT_USAGE : mne_exit_of(err);
 }
 
 /* ---- create, drop, set ---- */
@@ -111,6 +113,27 @@ static char *property_of(const MneCli *cli, const char *name)
 	return g_strdup(value);
 }
 
+static MneExit say_not_made(const char *name, int err)
+{
+	if (mne_name_kind(mne_slice_str(name)) != MNE_NAME_ORDINARY) {
+		mne_say_error("the name %s is reserved", name);
+		return MNE_EXIT_NOT_PERMITTED;
+	}
+	if (err == EEXIST)
+		mne_say_error("there is a table %s already", name);
+	else
+		mne_say_error("table %s: %s", name, g_strerror(err));
+	return mne_exit_of(err);
+}
+
+static MneExit check_options(const MneCli *cli)
+{
+	if (!mne_cli_value(cli, "hash-arg") || mne_cli_value(cli, "hash"))
+		return MNE_EXIT_OK;
+	mne_say_error("--hash-arg is for a hash module: say which, with --hash");
+	return MNE_EXIT_USAGE;
+}
+
 MneExit mne_cmd_table_create(MneCli *cli)
 {
 	const char *name = mne_cli_word(cli, 0);
@@ -119,16 +142,14 @@ MneExit mne_cmd_table_create(MneCli *cli)
 	MneExit status = check_name(name);
 
 	if (status == MNE_EXIT_OK)
+		status = check_options(cli);
+	if (status == MNE_EXIT_OK)
 		status = mne_place_find(cli, &root);
 	if (status != MNE_EXIT_OK)
 		return status;
 	path = g_build_filename(root, name, NULL);
-	if (mkdir(path, 0777) < 0) {
-		int err = errno;
-
-		mne_say_error("table %s: %s", name, g_strerror(err));
-		return mne_exit_of(err);
-	}
+	if (mkdir(path, 0777) < 0)
+		return say_not_made(name, errno);
 	for (unsigned i = 0; i < G_N_ELEMENTS(property_names); i++) {
 		g_autofree char *value = property_of(cli, property_names[i]);
 
@@ -439,6 +460,17 @@ static char *ask(const char *root, const char *file, const char *line, int *out_
 	return g_string_free(text, FALSE);
 }
 
+static MneExit check_limit(const char *limit)
+{
+	guint64 number;
+
+	if (!limit ||
+	    g_ascii_string_to_unsigned(limit, 10, 1, UINT32_MAX, &number, NULL))
+		return MNE_EXIT_OK;
+	mne_say_error("--limit %s: a number from 1 on is needed", limit);
+	return MNE_EXIT_USAGE;
+}
+
 MneExit mne_cmd_query(MneCli *cli)
 {
 	const char *name = mne_cli_word(cli, 0);
@@ -447,9 +479,11 @@ MneExit mne_cmd_query(MneCli *cli)
 	g_autofree char *root = NULL;
 	g_autofree char *text = NULL;
 	g_auto(GStrv) lines = NULL;
-	MneExit status = find_table(cli, name, &root);
+	MneExit status = check_limit(mne_cli_value(cli, "limit"));
 	int err;
 
+	if (status == MNE_EXIT_OK)
+		status = find_table(cli, name, &root);
 	if (status != MNE_EXIT_OK)
 		return status;
 	add_words(line, cli, "name", "name");

@@ -173,7 +173,10 @@ static int commit(const Activity *activity, MneTxDir *tx, unsigned try)
 	int err = mne_tx_dir_tell(tx, durable ? "commit sync" : "commit", &answer);
 
 	if (err == 0) {
-		mne_say_note(activity->cli, "%s", answer);
+		mne_say_note(activity->cli, "%s",
+			     g_str_has_prefix(answer, "committed 0 ")
+				     ? "nothing changed"
+				     : answer);
 		return MNE_EXIT_OK;
 	}
 	if (err == ECANCELED) {

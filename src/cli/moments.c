@@ -94,6 +94,11 @@ static char *resolve(const char *absolute)
 	return g_build_filename(real, name, NULL);
 }
 
+static bool is_control(const char *path)
+{
+	return g_str_has_prefix(path, ".mnefs") && (path[6] == '\0' || path[6] == '/');
+}
+
 MneExit mne_moments_path(const MneCli *cli, const char *root, const char *given,
 			 char **out_path)
 {
@@ -112,6 +117,10 @@ MneExit mne_moments_path(const MneCli *cli, const char *root, const char *given,
 		return MNE_EXIT_USAGE;
 	}
 	*out_path = g_strdup(path + len + 1);
+	if (is_control(*out_path)) {
+		mne_say_error("%s is no record", given);
+		return MNE_EXIT_USAGE;
+	}
 	if ((*out_path)[0] == '.' && g_str_has_prefix(*out_path, ".checkpoints")) {
 		mne_say_error("%s is in a checkpoint: give the path of the record",
 			      given);

@@ -226,7 +226,7 @@ static const Row rows[] = {
 	{ "auto", "hourly:N, daily:N, weekly:N, monthly:N", set_auto },
 	{ "hooks", "the absolute path of a directory", set_hooks },
 	{ "hook_timeout", "seconds", set_hook_timeout },
-	{ "hash_modules", "directory", set_hash_modules },
+	{ "hash_modules", "the absolute path of a directory", set_hash_modules },
 	{ "tx_idle", "a time such as 10m, or 0: for ever", set_tx_idle },
 	{ "tx_lock_timeout", "a time such as 60s, or 0: for ever",
 	  set_tx_lock_timeout },

@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static MneExit say_gone(const char *path)
@@ -198,6 +199,45 @@ MneExit mne_place_must_read(const char *root, const char *file, char **out_text)
 	return MNE_EXIT_OK;
 }
 
+/* When this process began: microseconds since the epoch, in steps of the kernel's clock. */
+static int64_t process_began(void)
+{
+	g_autofree char *text = NULL;
+	const char *behind_name;
+	unsigned long long ticks;
+	struct timespec since_boot;
+
+	if (!g_file_get_contents("/proc/self/stat", &text, NULL, NULL))
+		return 0;
+	behind_name = strrchr(text, ')');
+	if (!behind_name || sscanf(behind_name + 1,
+				   " %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+				   "%*s %*s %*s %*s %*s %*s %*s %llu",
+				   &ticks) != 1)
+		return 0;
+	clock_gettime(CLOCK_BOOTTIME, &since_boot);
+	return g_get_real_time() - since_boot.tv_sec * G_USEC_PER_SEC -
+	       since_boot.tv_nsec / 1000 +
+	       (int64_t)ticks * G_USEC_PER_SEC / sysconf(_SC_CLK_TCK);
+}
+
+/* Was the line of the log written since this process began?  Else it explains something
+ * that failed before. */
+static bool is_news(const char *line)
+{
+	g_autoptr(GDateTime) when = NULL;
+	int year, month, day, hour, minute;
+	double second;
+
+	if (sscanf(line, "%4d-%2d-%2d %2d:%2d:%6lf", &year, &month, &day, &hour,
+		   &minute, &second) != 6)
+		return false;
+	when = g_date_time_new_local(year, month, day, hour, minute, second);
+	return when && g_date_time_to_unix(when) * G_USEC_PER_SEC +
+				       g_date_time_get_microsecond(when) >=
+			       process_began() - 1000;
+}
+
 void mne_place_explain(const char *root)
 {
 	g_autofree char *log = mne_place_read(root, "log");
@@ -208,7 +248,7 @@ void mne_place_explain(const char *root)
 	g_strchomp(log);
 	last = strrchr(log, '\n');
 	last = last ? last + 1 : log;
-	if (*last)
+	if (is_news(last))
 		mne_say_hint("%s", last);
 }
 

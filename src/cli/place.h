@@ -23,7 +23,8 @@ int mne_place_ask(const char *root, const char *file, const char *text,
 /* The same as read, with a sentence on stderr for a failure. */
 MneExit mne_place_must_read(const char *root, const char *file, char **out_text);
 
-/* A hint with the last line of .mnefs/log, which explains the last failure. */
+/* A hint with the last line of .mnefs/log, which explains the last failure, if it is younger
+ * than this process. */
 void mne_place_explain(const char *root);
 
 /* A row of the kernel's mount table of type fuse.mnefs. */

@@ -122,7 +122,7 @@ static MneExit set_up(MneTxDir *tx)
 
 	if (err == 0)
 		return MNE_EXIT_OK;
-	mne_say_error("cannot own the transaction: %s",
+	mne_say_error("cannot set the transaction up: %s",
 		      *answer ? answer : g_strerror(err));
 	return MNE_EXIT_WRAPPER;
 }

@@ -10,15 +10,34 @@
 
 #include <string.h>
 
+static void add(GString *call, const char *words)
+{
+	if (*words)
+		g_string_append_printf(call, " %s", words);
+}
+
+/* What is for another command begins there, behind the options. */
+static const char *end_of_own(const char *arguments)
+{
+	const char *dashes = strstr(arguments, "-- ");
+
+	if (!dashes)
+		return arguments + strlen(arguments);
+	return dashes > arguments && dashes[-1] == '[' ? dashes - 1 : dashes;
+}
+
 /* "mnefs checkpoint drop NAME…"; mount is called by its words alone. */
 static char *call_of(const MneCommand *command)
 {
-	bool bare = strcmp(command->name, "mount") == 0;
+	const char *arguments = command->arguments, *rest = end_of_own(arguments);
+	g_autofree char *own = g_strndup(arguments, (gsize)(rest - arguments));
+	GString *call = g_string_new("mnefs");
 
-	return g_strdup_printf("mnefs %s%s%s%s", bare ? "" : command->name,
-			       bare || !command->arguments[0] ? "" : " ",
-			       command->arguments,
-			       command->options->name[0] ? " [OPTIONS]" : "");
+	add(call, strcmp(command->name, "mount") == 0 ? "" : command->name);
+	add(call, g_strchomp(own));
+	add(call, command->options->name[0] ? "[OPTIONS]" : "");
+	add(call, rest);
+	return g_string_free(call, FALSE);
 }
 
 void mne_usage_short(const MneCommand *command)
