@@ -66,7 +66,7 @@ def test_fragments_are_added_and_taken_away_by_the_command(fs, run):
     for words, n in [(("+3",), 4), (("-1",), 3), (("auto:10",), 1), (("2",), 2)]:
         run(fs, "table", "fragments", "t", *words)
     eventually(lambda: run(fs, "table", "list", "--json").count('"fragments":2,') == 1)
-    assert "not x" in run(fs, "table", "fragments", "t", "x", code=FAILED)
+    assert "not x" in run(fs, "table", "fragments", "t", "x", code=USAGE)
     assert "did you mean t?" in run(fs, "table", "show", "tt", code=NOT_FOUND)
     run(fs, "table", "set", "t", "listing", "records")
     assert (fs.path / ".mnefs/tables/t/listing").read_text() == "records\n"

@@ -95,7 +95,9 @@ static MneExit set_property(const char *root, const char *table, const char *key
 		return MNE_EXIT_OK;
 	mne_say_error("%s of %s: %s", key, table,
 		      answer && *answer ? answer : g_strerror(-err));
-	return mne_err_is(err, EINVAL) ? MNE_EXIT_USAGE : mne_exit_of(err);
+	if (mne_err_is(err, EINVAL) && strcmp(key, "hash") != 0)
+		return MNE_EXIT_USAGE; /* modules come and go: a name may be right */
+	return mne_exit_of(err);
 }
 
 /* ---- create, drop, set ---- */
