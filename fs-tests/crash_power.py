@@ -26,6 +26,8 @@ CHECKPOINTS = 3
 
 # Memtables and segments of the least size there is: their changes are cut, too.
 SMALL = {"MNE_DEBUG": "unit=65536", "G_MESSAGES_DEBUG": None}
+# And zeros written ahead in each log.
+ROOM = {"MNE_DEBUG": "unit=65536,log-room=0", "G_MESSAGES_DEBUG": None}
 
 
 @pytest.fixture
@@ -260,11 +262,11 @@ def state_of(m):
     )
 
 
-def record(make_mount, shim, tmp_path, seed):
+def record(make_mount, shim, tmp_path, seed, debug):
     """Three runs of a daemon, the second of which is killed: journal and states."""
     store, journal = tmp_path / "store", tmp_path / "journal"
     mark = powerloss.Marker(journal)
-    env = {**SMALL, **powerloss.environment(shim, store, journal)}
+    env = {**debug, **powerloss.environment(shim, store, journal)}
     load = Load(seed, mark)
     for run in range(3):
         m = make_mount(store, tmp_path / "mnt", "create", "sync=1", env=env)
@@ -359,11 +361,11 @@ class Unmounting:
 
 
 @pytest.mark.timeout(3000)
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(("seed", "debug"), [(1, SMALL), (2, SMALL), (3, ROOM)])
 def test_after_any_loss_of_power_the_store_is_a_prefix_that_holds_what_was_fsynced(
-    make_mount, shim, tmp_path, cli, request, seed
+    make_mount, shim, tmp_path, cli, request, seed, debug
 ):
-    records, states = record(make_mount, shim, tmp_path, seed)
+    records, states = record(make_mount, shim, tmp_path, seed, debug)
     cuts = request.config.getoption("--power-cuts") // 2
     only = request.config.getoption("--power-cut")
     behind = []

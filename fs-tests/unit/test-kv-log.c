@@ -40,10 +40,11 @@ static MneSlice number_key(uint32_t number, char to[16])
 
 static void put_number(MneKv *kv, uint32_t number)
 {
-	static const uint8_t value[VALUE_LEN] = { 1, 2, 3 };
 	g_autoptr(MneKvBatch) batch = mne_kv_batch_new();
+	uint8_t value[VALUE_LEN];
 	char key[16];
 
+	memset(value, 'x', VALUE_LEN);
 	mne_kv_batch_put(batch, number_key(number, key), mne_slice(value, VALUE_LEN));
 	g_assert_cmpint(mne_kv_apply(kv, batch), ==, 0);
 }
@@ -155,6 +156,24 @@ static void test_zeros_at_the_end_are_no_damage(Fixture *f,
 	g_assert_false(something_was_kept(f));
 }
 
+static void lengthen(const char *path)
+{
+	g_autoptr(GBytes) log = contents(path);
+
+	g_assert_cmpint(truncate(path, (off_t)g_bytes_get_size(log) + PAGE), ==, 0);
+}
+
+static void test_a_torn_end_before_zeros_loses_one_batch_silently(
+	Fixture *f, gconstpointer data G_GNUC_UNUSED)
+{
+	g_autoptr(GBytes) log = contents(f->log);
+
+	g_assert_cmpint(truncate(f->log, (off_t)g_bytes_get_size(log) - 900), ==, 0);
+	lengthen(f->log);
+	g_assert_cmpuint(recovered(f), ==, N_BATCHES - 1);
+	g_assert_false(something_was_kept(f));
+}
+
 static void test_a_lost_page_takes_all_that_came_after_it(
 	Fixture *f, gconstpointer data G_GNUC_UNUSED)
 {
@@ -200,6 +219,24 @@ static void test_an_end_missing_from_a_log_takes_the_next_log_with_it(
 	g_assert_cmpuint(recovered(f), ==, 7);
 }
 
+static void test_zeros_at_the_end_of_a_log_cost_the_next_one_nothing(
+	Fixture *f, gconstpointer data G_GNUC_UNUSED)
+{
+	split_log(f, 10, 10);
+	lengthen(f->log);
+	lengthen(f->later);
+	g_assert_cmpuint(recovered(f), ==, 20);
+	g_assert_false(something_was_kept(f));
+}
+
+static void test_an_end_that_zeros_replaced_takes_the_next_log_with_it(
+	Fixture *f, gconstpointer data G_GNUC_UNUSED)
+{
+	split_log(f, 7, 10);
+	lengthen(f->log);
+	g_assert_cmpuint(recovered(f), ==, 7);
+}
+
 static void test_an_emptied_log_takes_the_next_log_with_it(
 	Fixture *f, gconstpointer data G_GNUC_UNUSED)
 {
@@ -239,9 +276,12 @@ int main(int argc, char **argv)
 	TEST(a_whole_log_is_recovered_whole);
 	TEST(a_torn_end_loses_one_batch_silently);
 	TEST(zeros_at_the_end_are_no_damage);
+	TEST(a_torn_end_before_zeros_loses_one_batch_silently);
 	TEST(a_lost_page_takes_all_that_came_after_it);
 	TEST(both_of_two_logs_are_recovered);
 	TEST(an_end_missing_from_a_log_takes_the_next_log_with_it);
+	TEST(zeros_at_the_end_of_a_log_cost_the_next_one_nothing);
+	TEST(an_end_that_zeros_replaced_takes_the_next_log_with_it);
 	TEST(an_emptied_log_takes_the_next_log_with_it);
 	TEST(an_empty_log_at_the_end_is_nothing_special);
 	TEST(a_log_no_longer_needed_is_not_looked_at);

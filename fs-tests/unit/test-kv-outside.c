@@ -11,7 +11,10 @@
 
 #include "kv/engines.h"
 
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <glib.h>
@@ -322,6 +325,84 @@ static void test_what_cannot_be_settled_stays_in_its_log(
 	mne_kv_close(kv);
 }
 
+/* ---- room in the log ---- */
+
+static off_t log_size(Fixture *f)
+{
+	g_autofree char *log = file_of(f, "", ".log");
+	struct stat st;
+
+	g_assert_cmpint(stat(log, &st), ==, 0);
+	return st.st_size;
+}
+
+static void sync_often(MneKv *kv)
+{
+	for (unsigned i = 0; i < 10; i++)
+		g_assert_cmpint(mne_kv_barrier(kv), ==, 0);
+}
+
+static void test_a_log_that_is_synced_often_does_not_grow_with_each_batch(
+	Fixture *f, gconstpointer data G_GNUC_UNUSED)
+{
+	g_autoptr(MneKv) kv = open_db(f);
+	off_t size;
+
+	g_assert_cmpint(put_long(kv, 0), ==, 0);
+	g_assert_cmpint(log_size(f), <, 2 * VALUE_LEN);
+	sync_often(kv);
+	g_assert_cmpint(put_long(kv, 1), ==, 0);
+	size = log_size(f);
+	for (unsigned i = 2; i < 20; i++)
+		g_assert_cmpint(put_long(kv, i), ==, 0);
+	g_assert_cmpint(log_size(f), ==, size);
+}
+
+static void test_in_logs_with_room_all_batches_are_found_again(
+	Fixture *f, gconstpointer data G_GNUC_UNUSED)
+{
+	g_autoptr(MneKv) kv = open_db(f);
+
+	for (unsigned i = 0; i < 1000; i++) {
+		g_assert_cmpint(put_long(kv, i), ==, 0);
+		g_assert_cmpint(mne_kv_barrier(kv), ==, 0);
+	}
+	for (unsigned round = 0; round < 3; round++) {
+		g_autofree char *keys = NULL;
+
+		mne_kv_close(g_steal_pointer(&kv));
+		kv = open_db(f);
+		keys = keys_of(kv);
+		g_assert_cmpuint(strlen(keys), ==, 7 * 1000 - 1);
+		g_assert_cmpuint(count_of(f, ".lost"), ==, 0);
+	}
+}
+
+static void test_a_record_torn_before_room_is_healed(Fixture *f,
+						     gconstpointer data G_GNUC_UNUSED)
+{
+	MneKv *kv = open_db(f);
+	struct rlimit limits, was;
+	g_autofree char *keys = NULL;
+
+	g_assert_cmpint(getrlimit(RLIMIT_FSIZE, &was), ==, 0);
+	g_assert_cmpint(put_long(kv, 0), ==, 0);
+	limits = was;
+	limits.rlim_cur = (rlim_t)log_size(f) + VALUE_LEN + 500;
+	sync_often(kv);
+	g_assert_cmpint(put_long(kv, 1), ==, 0);
+
+	g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &limits), ==, 0);
+	g_assert_cmpint(put_long(kv, 2), ==, -EFBIG);
+	g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &was), ==, 0);
+
+	g_assert_cmpint(put_long(kv, 3), ==, 0);
+	keys = keys_of(kv);
+	g_assert_cmpstr(keys, ==, "000000 000001 000003");
+	mne_kv_close(kv);
+	assert_keys(f, "000000 000001 000003");
+}
+
 /* ---- manifest ---- */
 
 static void make_tables(Fixture *f)
@@ -497,6 +578,7 @@ static void test_a_table_that_is_lost_is_corruption(Fixture *f,
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
+	signal(SIGXFSZ, SIG_IGN);
 	/* What is dropped is warned of; here it is wanted. */
 	g_log_set_always_fatal(G_LOG_FATAL_MASK | G_LOG_LEVEL_CRITICAL);
 	TEST(when_nothing_is_missing_nothing_is_dropped);
@@ -508,6 +590,9 @@ int main(int argc, char **argv)
 	TEST(who_vouches_is_not_believed_beyond_what_it_says);
 	TEST(a_log_is_left_only_after_settling);
 	TEST(what_cannot_be_settled_stays_in_its_log);
+	TEST(a_log_that_is_synced_often_does_not_grow_with_each_batch);
+	TEST(in_logs_with_room_all_batches_are_found_again);
+	TEST(a_record_torn_before_room_is_healed);
 	TEST(a_lost_current_is_made_anew);
 	TEST(a_current_of_before_is_brought_up_to_date);
 	TEST(a_current_whose_log_is_gone_is_brought_up_to_date);

@@ -205,6 +205,8 @@ static int write_batch(MneLevelKv *kv, const MneKvBatch *batch)
 	mne_kv_batch_foreach(batch, translate, kv->translated);
 	leveldb_write(kv->db, kv->writing, kv->translated, &error);
 	err = mne_level_error("apply", error);
+	if (err < 0 && kv->memtable)
+		mne_memtable_undo(kv->memtable);
 	if (err < 0 && !mne_err_is(err, MNE_E_KV_CORRUPT))
 		kv->broken = err;
 	return err;
@@ -227,9 +229,13 @@ static int level_apply(MneKv *base, MneKvBatch *batch)
 
 /* ---- opening and closing ---- */
 
-static int level_barrier(MneKv *kv)
+static int level_barrier(MneKv *base)
 {
-	return mne_wal_sync(((MneLevelKv *)kv)->wal);
+	MneLevelKv *kv = (MneLevelKv *)base;
+
+	if (kv->memtable)
+		mne_memtable_note_sync(kv->memtable);
+	return mne_wal_sync(kv->wal);
 }
 
 static void free_all(MneLevelKv *kv)

@@ -9,6 +9,9 @@
  *
  * Whom we ask for a switch answers when the table is made, so a thread does it, and we
  * wait for the new log only.
+ *
+ * The bytes of a memtable are those of its log, roughly: so this knows, too, when the log
+ * comes to the end of the room that was made in it (kv/wal.c).
  */
 #define G_LOG_DOMAIN "mne-kv"
 
@@ -16,10 +19,14 @@
 
 #include "kv/memtable.h"
 
+#include "util/log.h"
+
 #include <stdatomic.h>
 
 enum {
 	ENTRY = 40, /* bytes of an entry beside key and value */
+	ROOM = 1024 * 1024, /* made in a log at a time */
+	SYNCS_WORTH_IT = 8, /* since the last time */
 	POLL_US = 200,
 	POLL_MAX_US = 5000,
 };
@@ -29,6 +36,10 @@ struct MneMemtable {
 	const MneKvOutside *outside;
 	size_t limit;
 	size_t bytes; /* at most so many are in it */
+	uint64_t batches; /* in it, and in its log */
+	size_t ready; /* up to so many the log has room */
+	uint64_t worth; /* so many syncs that it is made */
+	atomic_uint syncs; /* since it was */
 	MneMemtableFlush flush;
 	void *user;
 	GThread *thread;
@@ -45,6 +56,8 @@ MneMemtable *mne_memtable_new(MneWal *wal, const MneKvOutside *outside, size_t l
 	memtable->limit = limit;
 	memtable->flush = flush;
 	memtable->user = user;
+	if (!mne_debug_has("log-room", &memtable->worth))
+		memtable->worth = SYNCS_WORTH_IT;
 	return memtable;
 }
 
@@ -60,10 +73,16 @@ void mne_memtable_free(MneMemtable *memtable)
 	g_free(memtable);
 }
 
+static void begin_log(MneMemtable *memtable)
+{
+	memtable->bytes = memtable->ready = 0;
+	memtable->batches = 0;
+}
+
 void mne_memtable_wait(MneMemtable *memtable)
 {
 	join(memtable);
-	memtable->bytes = 0;
+	begin_log(memtable);
 }
 
 static void *run_flush(void *data)
@@ -103,8 +122,29 @@ static int switch_now(MneMemtable *memtable)
 	atomic_store(&memtable->done, false);
 	memtable->thread = g_thread_new("mne-flush", run_flush, memtable);
 	if (wait_for_log(memtable, before))
-		memtable->bytes = 0;
+		begin_log(memtable);
 	return 0;
+}
+
+void mne_memtable_note_sync(MneMemtable *memtable)
+{
+	atomic_fetch_add(&memtable->syncs, 1);
+}
+
+/* It is a matter of speed: what fails is tried again after as many syncs. */
+static void make_room(MneMemtable *memtable)
+{
+	size_t room = MIN(ROOM, memtable->limit);
+	int err;
+
+	if (atomic_load(&memtable->syncs) < memtable->worth)
+		return;
+	atomic_store(&memtable->syncs, 0);
+	err = mne_wal_extend(memtable->wal, room);
+	if (err < 0)
+		g_debug("no room was made in the log: %s", mne_err_text(err));
+	else
+		memtable->ready = memtable->bytes + room;
 }
 
 int mne_memtable_admit(MneMemtable *memtable, const MneKvBatch *batch)
@@ -113,6 +153,17 @@ int mne_memtable_admit(MneMemtable *memtable, const MneKvBatch *batch)
 
 	if (memtable->bytes > 0 && memtable->bytes + more > memtable->limit)
 		MNE_TRY(switch_now(memtable));
+	if (memtable->bytes + more > memtable->ready)
+		make_room(memtable);
 	memtable->bytes += more;
+	memtable->batches++;
 	return 0;
+}
+
+void mne_memtable_undo(MneMemtable *memtable)
+{
+	int err = mne_wal_keep(memtable->wal, memtable->batches - 1);
+
+	if (err < 0)
+		g_warning("the end of a log cannot be mended: %s", mne_err_text(err));
 }

@@ -24,5 +24,11 @@ void mne_memtable_free(MneMemtable *memtable);
 /* A batch is to be written: switch to a new memtable and log if this one is full. */
 int mne_memtable_admit(MneMemtable *memtable, const MneKvBatch *batch) MNE_CHECKED;
 
+/* Writing the batch that was admitted last has failed: it must not come back. */
+void mne_memtable_undo(MneMemtable *memtable);
+
+/* A barrier was asked for; from any thread. */
+void mne_memtable_note_sync(MneMemtable *memtable);
+
 /* Wait for the table being made; the next memtable begins empty. */
 void mne_memtable_wait(MneMemtable *memtable);

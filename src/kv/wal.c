@@ -12,6 +12,10 @@
  * A log that vanishes meanwhile is no loss: LevelDB syncs the table made from it,
  * the directory and the manifest, in this order, before it unlinks the log.
  *
+ * A sync of a file that has grown takes two writes, one in the file system's journal; of one
+ * whose bytes were only overwritten, one.  So where syncs are frequent the log is made
+ * longer in advance, with zeros, over which LevelDB writes.
+ *
  * After a power loss some pages of a log may be missing amid others that were written.
  * LevelDB skips damaged blocks and goes on behind them; it would bring back batches
  * without the ones before them.  So the logs are cut at the first damage, and logs
@@ -31,9 +35,13 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { SPARE = 1024 * 1024 }; /* a manifest, an info log, the ends of blocks */
+enum {
+	SPARE = 1024 * 1024, /* a manifest, an info log, the ends of blocks */
+	SPARE_TO_EXTEND = 256 * 1024 * 1024, /* with less, nothing is made in advance */
+};
 
 #define PROBE_NAME "room.probe"
 
@@ -143,7 +151,50 @@ uint64_t mne_wal_newest(MneWal *wal)
 	return for_each_log(wal, note_newest, &newest) < 0 ? 0 : newest;
 }
 
+static char *newest_name(MneWal *wal)
+{
+	return g_strdup_printf("%06" G_GUINT64_FORMAT ".log", mne_wal_newest(wal));
+}
+
 /* ---- room ---- */
+
+static bool has_spare(int fd)
+{
+	struct statvfs vfs;
+
+	return fstatvfs(fd, &vfs) == 0 &&
+	       (uint64_t)vfs.f_bavail * vfs.f_frsize >= SPARE_TO_EXTEND;
+}
+
+/* At its end, wherever LevelDB writes: that is never behind it. */
+static int append_zeros(int fd, size_t bytes)
+{
+	g_autofree char *zeros = g_malloc0(bytes);
+	struct stat st;
+	ssize_t done;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	done = write(fd, zeros, bytes);
+	if (done == (ssize_t)bytes)
+		return 0;
+	if (done > 0 && ftruncate(fd, st.st_size) < 0)
+		return -errno;
+	return -ENOSPC;
+}
+
+int mne_wal_extend(MneWal *wal, size_t bytes)
+{
+	g_autofree char *name = newest_name(wal);
+	int fd = openat(wal->dir_fd, name, O_WRONLY | O_APPEND | O_CLOEXEC);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	err = has_spare(fd) ? append_zeros(fd, bytes) : -ENOSPC;
+	close(fd);
+	return err;
+}
 
 static int add_size(MneWal *wal, const char *name, void *user)
 {
@@ -213,7 +264,7 @@ typedef struct {
 } Seen;
 
 /* The bytes of whole records whose numbers go on from those seen. */
-static size_t good_part(MneSlice log, Seen *seen, bool *out_torn)
+static size_t good_part(MneSlice log, Seen *seen)
 {
 	g_autoptr(GByteArray) record = g_byte_array_new();
 	MneLogReader reader = mne_log_reader(log);
@@ -229,16 +280,34 @@ static size_t good_part(MneSlice log, Seen *seen, bool *out_torn)
 		seen->next = next;
 		good = reader.whole;
 	}
-	*out_torn = reader.torn;
 	return good;
 }
 
-static bool all_zero(MneSlice bytes)
+/* Is what follows the good part how a log ends?  The beginning of a record that was being
+ * written, then zeros: room made in advance. */
+static bool is_ending(MneSlice log, size_t good)
 {
-	for (size_t i = 0; i < bytes.len; i++)
-		if (bytes.data[i] != 0)
-			return false;
-	return true;
+	size_t used = log.len;
+	MneLogReader reader;
+
+	while (used > good && log.data[used - 1] == 0)
+		used--;
+	reader = mne_log_reader(mne_slice(log.data, used));
+	reader.at = reader.whole = good;
+	return used == good || (!mne_log_next(&reader, NULL) && reader.torn);
+}
+
+/* LevelDB takes a torn record that zeros follow for damage, and refuses to open. */
+static int trim_log(MneWal *wal, const char *name, size_t good)
+{
+	int fd = openat(wal->dir_fd, name, O_WRONLY | O_CLOEXEC);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	err = ftruncate(fd, (off_t)good) < 0 ? -errno : 0;
+	close(fd);
+	return err;
 }
 
 /* Replace a log by its first bytes; the old file stays as *.lost. */
@@ -261,25 +330,23 @@ static int cut_log(MneWal *wal, const char *name, MneSlice log, size_t whole,
 	return 0;
 }
 
-/* An end that is torn, or filled up with zeros, LevelDB drops by itself.  An empty log
- * has lost something if there is anything in a later one. */
+/* Whether a log has lost records at its end shows in the next one: its numbers do not go on.
+ * An empty log has lost something if there is anything in a later one. */
 static int check_log(MneWal *wal, const char *name, Seen *seen)
 {
 	g_autoptr(GBytes) bytes = contents_of(wal, name);
 	MneSlice log = mne_slice_of(bytes);
 	bool was_damaged = seen->damaged;
-	bool torn = false;
-	size_t good = was_damaged ? 0 : good_part(log, seen, &torn);
+	size_t good = was_damaged ? 0 : good_part(log, seen);
+	bool ends = !was_damaged && is_ending(log, good);
 
 	if (!bytes)
 		return -EIO;
-	seen->damaged = was_damaged || good < log.len || log.len == 0;
+	seen->damaged = !ends || good == 0;
 	if (good == log.len)
 		return 0;
-	if (!was_damaged &&
-	    (torn || all_zero(mne_slice(log.data + good, log.len - good))))
-		return 0;
-	return cut_log(wal, name, log, good, "damaged");
+	return ends ? trim_log(wal, name, good)
+		    : cut_log(wal, name, log, good, "damaged");
 }
 
 typedef struct {
@@ -342,6 +409,21 @@ int mne_wal_cut(MneWal *wal, const MneKvOutside *outside)
 	for (guint i = 0; i < names->len; i++)
 		MNE_TRY(check_log(wal, g_ptr_array_index(names, i), &seen));
 	return outside ? cut_unheld(wal, names, outside) : 0;
+}
+
+/* ---- undo ---- */
+
+int mne_wal_keep(MneWal *wal, uint64_t records)
+{
+	g_autofree char *name = newest_name(wal);
+	g_autoptr(GBytes) bytes = contents_of(wal, name);
+	MneLogReader reader = mne_log_reader(mne_slice_of(bytes));
+
+	if (!bytes)
+		return -EIO;
+	while (records > 0 && mne_log_next(&reader, NULL))
+		records--;
+	return records == 0 ? trim_log(wal, name, reader.whole) : 0;
 }
 
 /* ---- life ---- */

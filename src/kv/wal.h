@@ -27,6 +27,14 @@ int mne_wal_cut(MneWal *wal, const MneKvOutside *outside) MNE_CHECKED;
 /* The number of the newest log, 0 when there is none. */
 uint64_t mne_wal_newest(MneWal *wal);
 
+/* Make the newest log longer by so many zeros, if the disk has plenty of room: -ENOSPC.
+ * Caller has the right to write to LevelDB. */
+int mne_wal_extend(MneWal *wal, size_t bytes) MNE_CHECKED;
+
+/* After a failed write: the newest log ends after so many records.  The bytes that were not
+ * written any more may be there, if they are zeros. */
+int mne_wal_keep(MneWal *wal, uint64_t records) MNE_CHECKED;
+
 /* What LevelDB wrote before this call survives power loss when it returns 0. */
 int mne_wal_sync(MneWal *wal) MNE_CHECKED;
 
