@@ -100,6 +100,8 @@ static void run(MneMount *mount, MneTask *task)
 	if (task->with_fence)
 		mne_loop_fence(mount->loop);
 	task->run(mount, task);
+	if (task->is_no_request)
+		return;
 	took = g_get_monotonic_time() - task->posted;
 	mne_stats_request(mount->ns->stats, MNE_OP_CREW, (uint64_t)MAX(took, 0) * 1000);
 	if (may_drop)
@@ -152,15 +154,22 @@ static bool enqueue(MneCrew *crew, MneTask *task)
 	return true;
 }
 
-void mne_crew_post(MneCrew *crew, const MneTask *task)
+bool mne_crew_try(MneCrew *crew, const MneTask *task)
 {
 	MneTask *copy = g_memdup2(task, sizeof(*task));
 
 	copy->posted = g_get_monotonic_time();
 	if (enqueue(crew, copy))
-		return;
-	mne_reply_err(copy->req, "unmount", copy->ino, -ESHUTDOWN);
+		return true;
+	if (!copy->is_no_request)
+		mne_reply_err(copy->req, "unmount", copy->ino, -ESHUTDOWN);
 	task_free(copy);
+	return false;
+}
+
+void mne_crew_post(MneCrew *crew, const MneTask *task)
+{
+	(void)mne_crew_try(crew, task);
 }
 
 static void end_wait(MneWaiter *waiter)

@@ -25,6 +25,7 @@ typedef struct MneTask {
 	uint64_t offset;
 	bool with_fence; /* run mne_loop_fence() first */
 	bool may_wait; /* for others to do something: does not count as a busy thread */
+	bool is_no_request; /* req and ino are not set: who runs it answers, and counts */
 	bool may_drop; /* a checkpoint may be dropped: tell the kernel afterwards */
 	int64_t posted; /* monotonic microseconds; set by mne_crew_post() */
 } MneTask;
@@ -54,3 +55,5 @@ void mne_crew_forget_stale(MneMount *mount);
 
 /* A copy of task is run; it owns what task owns. */
 void mne_crew_post(MneCrew *crew, const MneTask *task);
+/* The same of a task that is no request; false: the crew has stopped. */
+bool mne_crew_try(MneCrew *crew, const MneTask *task);

@@ -10,6 +10,7 @@
 
 typedef struct MneLoop MneLoop;
 typedef struct MneCrew MneCrew;
+typedef struct MneSyncs MneSyncs;
 typedef struct MneUring MneUring;
 
 typedef struct {
@@ -18,6 +19,7 @@ typedef struct {
 	struct fuse_session *session;
 	MneLoop *loop;
 	MneCrew *crew;
+	MneSyncs *syncs;
 	MneUring *_Atomic uring; /* NULL: requests come through /dev/fuse */
 	bool may_use_uring;
 	bool read_only;

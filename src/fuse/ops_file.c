@@ -13,6 +13,7 @@
 #include "fuse/ops.h"
 #include "fuse/reply.h"
 #include "fuse/share.h"
+#include "fuse/syncs.h"
 #include "fuse/wire.h"
 #include "ns/reopen.h"
 
@@ -225,21 +226,11 @@ void mne_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 	fuse_reply_err(req, 0);
 }
 
-static void sync_file(MneMount *mount, MneTask *task)
-{
-	(void)mount;
-	mne_reply_status(task->req, "fsync", task->ino, mne_handle_sync(task->handle));
-}
-
 void mne_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
 		  struct fuse_file_info *info)
 {
-	MneTask task = {
-		.run = sync_file, .req = req, .ino = ino, .handle = handle_of(info)
-	};
-
 	(void)datasync;
-	mne_crew_post(mne_mount_of(req)->crew, &task);
+	mne_syncs_post(mne_mount_of(req)->syncs, req, ino, handle_of(info));
 }
 
 /* Here the kernel does not say whether setuid bits are to be dropped. */

@@ -19,6 +19,7 @@
 #include "fuse/loop.h"
 #include "fuse/mountpoint.h"
 #include "fuse/ops.h"
+#include "fuse/syncs.h"
 #include "fuse/uring.h"
 #include "fuse/wire.h"
 #include "ns/clock.h"
@@ -232,6 +233,7 @@ static int serve(MneMount *mount, const MneFuseOptions *options, MneDaemon *daem
 	block_signals(&awaited);
 	mne_store_tell(mount->store, "mount", "");
 	mount->crew = mne_crew_new(mount, CREW_THREADS);
+	mount->syncs = mne_syncs_new(mount);
 	mne_loop_new(mount, n_readers(options));
 	if (pthread_create(&notifier.thread, NULL, notify, &notifier) != 0)
 		g_error("cannot start a thread");
@@ -258,6 +260,7 @@ static int serve(MneMount *mount, const MneFuseOptions *options, MneDaemon *daem
 	mne_uring_free(atomic_exchange(&mount->uring, NULL));
 	mne_loop_free(mount->loop);
 	mne_crew_free(mount->crew);
+	mne_syncs_free(mount->syncs);
 	return result;
 }
 

@@ -339,6 +339,13 @@ int mne_handle_sync(MneHandle *handle)
 {
 	if (handle->file)
 		return mne_file_sync(handle->file);
+	return mne_handle_commit(handle);
+}
+
+int mne_handle_commit(MneHandle *handle)
+{
+	if (handle->file)
+		return mne_file_sync_commit(handle->file);
 	if (handle->control)
 		return 0;
 	return mne_ns_require_valid(handle->inode);

@@ -49,3 +49,5 @@ int mne_handle_allocate(MneHandle *handle, int mode, uint64_t offset, uint64_t l
 int mne_handle_seek(MneHandle *handle, uint64_t offset, int whence,
 		    uint64_t *out_offset) MNE_CHECKED;
 int mne_handle_sync(MneHandle *handle) MNE_CHECKED;
+/* The first half of it: 1 when mne_store_barrier() has to follow. */
+int mne_handle_commit(MneHandle *handle) MNE_CHECKED;

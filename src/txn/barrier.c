@@ -13,9 +13,6 @@
 #include "txn/txstate.h"
 #include "util/log.h"
 
-#define GATHER_STEP_US 30
-#define GATHER_MAX_US  1000
-
 static int sync_all(MneStore *store)
 {
 	uint64_t seq = store->volume->seq;
@@ -40,40 +37,20 @@ static void fail(MneStore *store, int err)
 	mne_store_tell(store, "fatal", ",\"what\":\"sync\"");
 }
 
-/* Caller holds the lock.  Those who were here last time have been given their answers and
- * are on their way with the next change: a sync is waited for that they can share, but
- * no longer than half of one takes. */
-static void gather(MneBarrier *barrier)
-{
-	int64_t until = g_get_monotonic_time() + MIN(barrier->took / 2, GATHER_MAX_US);
-
-	while (barrier->requested - barrier->finished < barrier->together &&
-	       g_get_monotonic_time() < until) {
-		mne_unlock(&barrier->lock);
-		g_usleep(GATHER_STEP_US);
-		mne_lock(&barrier->lock);
-	}
-}
-
 /* Caller holds the lock and found nobody at it: do it for all who came so far. */
 static void lead(MneStore *store)
 {
 	MneBarrier *barrier = &store->barrier;
 	uint64_t target;
-	int64_t began;
 	int err;
 
 	barrier->running = true;
-	gather(barrier);
 	target = barrier->requested;
 	mne_unlock(&barrier->lock);
-	began = g_get_monotonic_time();
 	err = sync_all(store);
 	if (err < 0)
 		fail(store, err);
 	mne_lock(&barrier->lock);
-	barrier->took = g_get_monotonic_time() - began;
-	barrier->together = barrier->requested - barrier->finished;
 	barrier->running = false;
 	barrier->finished = target;
 	barrier->result = err;

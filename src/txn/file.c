@@ -350,12 +350,17 @@ static int commit_gated(MneFile *file, bool *out_done)
 	return commit_held(file, &commit, out_done);
 }
 
+static int commit_only(MneFile *file, bool *out_done)
+{
+	MNE_TRY(flush_early(file));
+	return commit_gated(file, out_done);
+}
+
 int mne_file_commit(MneFile *file)
 {
 	bool done = false;
 
-	MNE_TRY(flush_early(file));
-	MNE_TRY(commit_gated(file, &done));
+	MNE_TRY(commit_only(file, &done));
 	if (done && file->store->options.sync_seconds == MNE_SYNC_COMMIT)
 		return mne_store_barrier(file->store);
 	return 0;
@@ -557,11 +562,20 @@ static int require_whole(MneFile *file)
 	return mne_file_require_whole(file);
 }
 
+int mne_file_sync_commit(MneFile *file)
+{
+	bool done = false;
+
+	MNE_TRY(require_whole(file));
+	MNE_TRY(commit_only(file, &done));
+	return file->store->tx ? 0 : 1;
+}
+
 int mne_file_sync(MneFile *file)
 {
-	MNE_TRY(require_whole(file));
-	MNE_TRY(mne_file_commit(file));
-	return mne_store_barrier(file->store);
+	int more = mne_file_sync_commit(file);
+
+	return more > 0 ? mne_store_barrier(file->store) : more;
 }
 
 int mne_file_node(MneFile *file, MneNode *out_node)

@@ -51,6 +51,8 @@ int mne_file_seek(MneFile *file, uint64_t offset, int whence, uint64_t *out_offs
 	MNE_CHECKED;
 /* fsync: commit what is uncommitted, then barrier. */
 int mne_file_sync(MneFile *file) MNE_CHECKED;
+/* The first half of it: 1 when a barrier has to follow. */
+int mne_file_sync_commit(MneFile *file) MNE_CHECKED;
 int mne_file_node(MneFile *file, MneNode *out_node) MNE_CHECKED;
 uint64_t mne_file_rec(const MneFile *file);
 /* Does a write by somebody without the right to keep them drop setuid or setgid bits? */

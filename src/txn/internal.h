@@ -24,8 +24,6 @@ typedef struct {
 	uint64_t requested, finished; /* tickets */
 	bool running;
 	int result; /* of the last one */
-	uint64_t together; /* callers that were there when the last one ended */
-	int64_t took; /* microseconds, the last one */
 	_Atomic uint64_t seq; /* commits up to here are durable */
 	_Atomic uint64_t count;
 } MneBarrier;

@@ -135,15 +135,15 @@ void mne_cond_wait(MneCond *cond, MneLock *lock)
 	must(pthread_cond_wait(&cond->cond, &lock->mutex));
 }
 
-bool mne_cond_wait_ms(MneCond *cond, MneLock *lock, unsigned milliseconds)
+bool mne_cond_wait_us(MneCond *cond, MneLock *lock, int64_t microseconds)
 {
 	struct timespec until;
 	int err;
 
 	mne_lock_assert_held(lock);
 	must(clock_gettime(CLOCK_MONOTONIC, &until));
-	until.tv_sec += milliseconds / 1000;
-	until.tv_nsec += (long)(milliseconds % 1000) * 1000000;
+	until.tv_sec += microseconds / G_USEC_PER_SEC;
+	until.tv_nsec += (long)(microseconds % G_USEC_PER_SEC) * 1000;
 	if (until.tv_nsec >= 1000000000) {
 		until.tv_sec++;
 		until.tv_nsec -= 1000000000;
@@ -154,6 +154,11 @@ bool mne_cond_wait_ms(MneCond *cond, MneLock *lock, unsigned milliseconds)
 		return false;
 	must(err);
 	return true;
+}
+
+bool mne_cond_wait_ms(MneCond *cond, MneLock *lock, unsigned milliseconds)
+{
+	return mne_cond_wait_us(cond, lock, (int64_t)milliseconds * 1000);
 }
 
 void mne_cond_signal(MneCond *cond)

@@ -67,7 +67,8 @@ void mne_cond_init(MneCond *cond); /* monotonic clock */
 void mne_cond_clear(MneCond *cond);
 /* lock is held, given up while waiting, held again on return. */
 void mne_cond_wait(MneCond *cond, MneLock *lock);
-/* false when milliseconds passed without a signal. */
+/* false when the time passed without a signal. */
+bool mne_cond_wait_us(MneCond *cond, MneLock *lock, int64_t microseconds);
 bool mne_cond_wait_ms(MneCond *cond, MneLock *lock, unsigned milliseconds);
 void mne_cond_signal(MneCond *cond);
 void mne_cond_broadcast(MneCond *cond);
