@@ -74,6 +74,12 @@ int mne_file_flush_buffer(MneFile *file) MNE_CHECKED;
 /* Forget what is in it. */
 void mne_file_drop_buffer(MneFile *file);
 
+/* Is there something that a commit would write?  Caller holds the lock. */
+bool mne_file_is_uncommitted(const MneFile *file);
+/* Append what is buffered before the gate is taken: a commit has only what came since. */
+int mne_file_flush_early(MneFile *file) MNE_CHECKED;
+/* Into a commit that has begun; *out_done: there was something. */
+int mne_file_commit_held(MneFile *file, MneCommit *commit, bool *out_done) MNE_CHECKED;
 /* Commit what is uncommitted; nothing to do is success. */
 int mne_file_commit(MneFile *file) MNE_CHECKED;
 /* The same as the whole of a commit that has begun.  Caller holds the lock. */
