@@ -51,7 +51,7 @@ class Mnefs:
         words = ",".join(filter(None, ["create", options]))
         subprocess.run([program, self.store, self.top, "-o", words], check=True)
         self.data = os.path.join(self.top, "t")
-        os.mkdir(self.data)
+        os.makedirs(self.data, exist_ok=True)
 
     def snapshot(self, name):
         os.mkdir(os.path.join(self.top, ".checkpoints", name))
@@ -195,9 +195,29 @@ def show_times(what, it):
         f"   max {micros(it['max']):>10}")
 
 
-def stall(args, work):
+def make_store(args, work):
     place = Mnefs(work, args.mnefs, args.options)
     try:
+        prepare(place, args)
+    finally:
+        place.stop()
+    return place.store
+
+
+def stall(args, work):
+    """On a store made for it, or on a copy of one that was made before."""
+    if args.prepared and not os.path.exists(args.prepared):
+        shutil.move(make_store(args, work), args.prepared)
+        shutil.rmtree(os.path.join(work, "mnt"))
+        say("  prepared")
+        return None
+    if args.prepared:
+        shutil.copytree(args.prepared, os.path.join(work, "store"))
+        os.sync()
+    place = Mnefs(work, args.mnefs, args.options)
+    try:
+        if not args.prepared:
+            prepare(place, args)
         return measure_stall(place, args)
     finally:
         place.stop()
@@ -238,7 +258,6 @@ def watch_drop(place, writer, victim):
 
 
 def measure_stall(place, args):
-    prepare(place, args)
     victim = f"c{args.checkpoints // 2:03}"
     writer = Writer(place, args)
     writer.start()
@@ -357,6 +376,8 @@ def parse(words, find_mnefs):
     p.add_argument("--rounds", type=int, default=5, metavar="N")
     p.add_argument("--image", type=int, default=4096, metavar="MIB", help="for btrfs")
     p.add_argument("--dir", metavar="DIR", default="/var/tmp")
+    p.add_argument("--prepared", metavar="STORE", help="of stall: make a store here and"
+                   " measure nothing; if it is there, measure a copy of it")
     p.add_argument("--json", metavar="FILE")
     args = p.parse_args(words)
     args.mnefs = find_mnefs(args.mnefs)
