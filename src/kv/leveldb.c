@@ -24,6 +24,7 @@
 
 #include "kv/manifest.h"
 #include "kv/tuning.h"
+#include "util/thread.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -378,6 +379,29 @@ static void flush_memtable(void *user)
 	leveldb_compact_range(((MneLevelKv *)user)->db, beyond, 2, beyond, 2);
 }
 
+typedef struct {
+	MneLevelKv *kv;
+	char *error;
+} Opening;
+
+static void *run_open(void *data)
+{
+	Opening *opening = data;
+
+	mne_thread_stay_behind();
+	return leveldb_open(opening->kv->options, opening->kv->path, &opening->error);
+}
+
+/* The thread that merges tables may begin here, and becomes as who begins it is. */
+static leveldb_t *open_behind(MneLevelKv *kv, char **out_error)
+{
+	Opening opening = { kv, NULL };
+	leveldb_t *db = g_thread_join(g_thread_new("mne-open", run_open, &opening));
+
+	*out_error = opening.error;
+	return db;
+}
+
 static int open_db(MneLevelKv *kv, const MneLeveldbOptions *options)
 {
 	char *error = NULL;
@@ -391,11 +415,13 @@ static int open_db(MneLevelKv *kv, const MneLeveldbOptions *options)
 	if (kv->outside)
 		MNE_TRY(kv->outside->settle(kv->outside->user));
 	leveldb_options_set_create_if_missing(kv->options, options->create);
-	kv->db = leveldb_open(kv->options, kv->path, &error);
+	kv->db = open_behind(kv, &error);
 	leveldb_options_set_create_if_missing(kv->options, false);
 	if (kv->db && kv->outside)
 		kv->memtable = mne_memtable_new(kv->wal, kv->outside, kv->buffer,
 						flush_memtable, kv);
+	if (kv->memtable)
+		mne_memtable_start(kv->memtable);
 	return mne_level_error("open", error);
 }
 

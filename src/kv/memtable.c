@@ -20,6 +20,7 @@
 #include "kv/memtable.h"
 
 #include "util/log.h"
+#include "util/thread.h"
 
 #include <stdatomic.h>
 
@@ -89,9 +90,16 @@ static void *run_flush(void *data)
 {
 	MneMemtable *memtable = data;
 
+	mne_thread_stay_behind();
 	memtable->flush(memtable->user);
 	atomic_store(&memtable->done, true);
 	return NULL;
+}
+
+void mne_memtable_start(MneMemtable *memtable)
+{
+	memtable->thread = g_thread_new("mne-flush", run_flush, memtable);
+	join(memtable);
 }
 
 /* Is there a log newer than `before`, when one comes or the thread has given up? */

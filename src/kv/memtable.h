@@ -21,6 +21,10 @@ MneMemtable *mne_memtable_new(MneWal *wal, const MneKvOutside *outside, size_t l
 /* Waits for a flush that goes on. */
 void mne_memtable_free(MneMemtable *memtable);
 
+/* LevelDB begins its thread when there is something to do, and it becomes as the one is who
+ * found that.  So the first is found here, by ours. */
+void mne_memtable_start(MneMemtable *memtable);
+
 /* A batch is to be written: switch to a new memtable and log if this one is full. */
 int mne_memtable_admit(MneMemtable *memtable, const MneKvBatch *batch) MNE_CHECKED;
 

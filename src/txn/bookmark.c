@@ -24,6 +24,7 @@
 #include "ckpt/touched.h"
 #include "ckpt/value.h"
 #include "txn/commit.h"
+#include "txn/pace.h"
 #include "view/iter.h"
 
 #define STEP_KEYS 64u /* so few that a writer who comes meanwhile hardly notices */
@@ -317,6 +318,6 @@ int mne_bookmark_step(MneStore *store)
 	int got = reclaim(store);
 
 	if (got > 0)
-		mne_work_give_way(store, begun);
+		mne_pace_rest(store, begun);
 	return got;
 }

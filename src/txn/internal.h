@@ -36,9 +36,13 @@ typedef struct {
 	_Atomic bool running;
 	bool stop;
 	bool pending; /* somebody left work: reclaim, orphans, sweep */
-	uint64_t seen; /* seq of the last commit that background work met */
-	int64_t busy_until; /* others are taken to write; monotonic microseconds */
 } MneWorker;
+
+/* Of background work: see txn/pace.h. */
+typedef struct {
+	uint64_t seen; /* seq of the last commit that it met */
+	int64_t busy_until; /* others are taken to write; monotonic microseconds */
+} MnePace;
 
 typedef struct {
 	MneLock lock;
@@ -49,11 +53,16 @@ typedef struct {
 	uint64_t put, done;
 } MneNotices;
 
-/* The split or merge under way: how far it is.  The writer's, but for what is counted. */
+/* How far a split or merge is. */
 typedef struct {
-	_Atomic uint64_t seq; /* of the map that it follows; 0: none */
 	unsigned index; /* in its list of fragments to look through */
 	MneKey from; /* where the next batch begins */
+} MneSplitAt;
+
+/* The split or merge under way: of who holds `working`, but for what is counted. */
+typedef struct {
+	_Atomic uint64_t seq; /* of the map that it follows; 0: none */
+	MneSplitAt at;
 	_Atomic uint64_t moved, seen; /* records of this step */
 	_Atomic uint64_t all_moved; /* since the store was opened */
 	MneLock lock; /* of what follows */
@@ -82,6 +91,7 @@ struct MneStore {
 	MneBarrier barrier;
 	MneLock working; /* held by who does a step of background work */
 	MneWorker worker;
+	MnePace pace;
 	MneNotices notices;
 	_Atomic int64_t overload_told; /* when; monotonic microseconds */
 	MneFeed *feed; /* of events: see txn/feed.h */
@@ -122,11 +132,6 @@ void mne_worker_stop(MneStore *store);
 
 /* txn/rollback.c: finish what was interrupted. */
 int mne_rollback_resume(MneStore *store) MNE_CHECKED;
-
-/* Background work has gone on since begun_us (monotonic): leave as much time to others, who
- * want the gate and the disk, and more of it while somebody writes.  Not in tests, and not
- * while the disk is full.  Caller holds `working`. */
-void mne_work_give_way(MneStore *store, int64_t begun_us);
 
 /* One bounded step each, by one thread at a time: 1 when something was done, 0 when nothing
  * is left. */

@@ -18,12 +18,11 @@
 #include "record/keys.h"
 #include "txn/commit.h"
 #include "txn/files.h"
+#include "txn/pace.h"
 #include "view/iter.h"
 
-/* So few that a writer who comes meanwhile does not notice. */
-#define STEP_KEYS 32
-
-/* The next keys with prefix, from `from` on, up to STEP_KEYS: owned copies. */
+/* The next keys with prefix, from `from` on, as many as a step has: owned copies.  0: those
+ * were the last, 1: there may be more. */
 static int collect(MneStore *store, MneSlice prefix, MneSlice from, GPtrArray *keys,
 		   GPtrArray *values)
 {
@@ -34,12 +33,13 @@ static int collect(MneStore *store, MneSlice prefix, MneSlice from, GPtrArray *k
 
 	MNE_TRY(mne_kv_iter(store->volume->kv, &kv));
 	iter = mne_iter_kv_new(kv, prefix, from);
-	while (keys->len < STEP_KEYS && (got = mne_iter_next(iter, &key, &value)) > 0) {
+	while (keys->len < MNE_PACE_KEYS &&
+	       (got = mne_iter_next(iter, &key, &value)) > 0) {
 		g_ptr_array_add(keys, mne_slice_to_bytes(key));
 		if (values)
 			g_ptr_array_add(values, mne_slice_to_bytes(value));
 	}
-	return MIN(got, 0);
+	return got;
 }
 
 static void key_set(MneKey *key, MneSlice bytes)
@@ -49,9 +49,14 @@ static void key_set(MneKey *key, MneSlice bytes)
 	key->len = (uint16_t)bytes.len;
 }
 
+static void bytes_free(void *bytes)
+{
+	g_clear_pointer((GBytes **)&bytes, g_bytes_unref);
+}
+
 static GPtrArray *bytes_array(void)
 {
-	return g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+	return g_ptr_array_new_with_free_func(bytes_free);
 }
 
 static int free_image(MneCommit *commit, MneSlice key, MneSlice image)
@@ -69,28 +74,25 @@ static int free_image(MneCommit *commit, MneSlice key, MneSlice image)
 	return 0;
 }
 
-static int move_image(MneCommit *commit, MneSlice key, uint64_t from, uint64_t to)
+static int move_image(MneCommit *commit, MneSlice key, MneSlice image, uint64_t from,
+		      uint64_t to)
 {
-	g_autoptr(GBytes) image = NULL;
 	MneKey at;
-	int err;
 
 	mne_key_retained(&at, key, from);
-	err = mne_kv_get(commit->store->volume->kv, mne_key_slice(&at), &image);
-	if (err == -ENOENT)
-		return 0;
-	MNE_TRY(err);
 	mne_commit_unset(commit, &at);
-	mne_commit_count(commit, key, mne_slice_of(image), from, -1);
-	if (to == 0 || mne_value_seq(mne_slice_of(image)) > to)
-		return free_image(commit, key, mne_slice_of(image));
+	mne_commit_count(commit, key, image, from, -1);
+	if (to == 0 || mne_value_seq(image) > to)
+		return free_image(commit, key, image);
 	mne_key_retained(&at, key, to);
-	mne_commit_set(commit, &at, mne_slice_of(image));
-	mne_commit_count(commit, key, mne_slice_of(image), to, 1);
+	mne_commit_set(commit, &at, image);
+	mne_commit_count(commit, key, image, to, 1);
 	return 0;
 }
 
-static int move_changed(MneCommit *commit, MneSlice changed, uint64_t from)
+/* image: NULL, it has none. */
+static int move_changed(MneCommit *commit, MneSlice changed, GBytes *image,
+			uint64_t from)
 {
 	MneKeyParts parts;
 	uint64_t to;
@@ -98,7 +100,8 @@ static int move_changed(MneCommit *commit, MneSlice changed, uint64_t from)
 
 	MNE_TRY(mne_key_parse(changed, &parts));
 	to = mne_ckpts_newest_before(commit->store->ckpts, parts.table, from);
-	MNE_TRY(move_image(commit, parts.inner, from, to));
+	if (image)
+		MNE_TRY(move_image(commit, parts.inner, mne_slice_of(image), from, to));
 	mne_key_changed(&at, from, parts.inner);
 	mne_commit_unset(commit, &at);
 	if (to > 0) {
@@ -127,32 +130,44 @@ static int collect_changed(MneStore *store, const MneCkpt *ckpt, GPtrArray *keys
 	return 0;
 }
 
-/* Have the engine read what the step will ask for, while others may still commit. */
-static void warm_up(MneStore *store, const MneCkpt *ckpt, const GPtrArray *keys)
+/* Of each CHANGED key the image, or NULL.  Looked up by an iterator: LevelDB counts gets
+ * that look into several tables, and so many would have it merge them over and over. */
+static int read_images(MneStore *store, const MneCkpt *ckpt, const GPtrArray *keys,
+		       GPtrArray *images)
 {
+	g_autoptr(MneKvIter) iter = NULL;
+
+	MNE_TRY(mne_kv_iter(store->volume->kv, &iter));
 	for (guint i = 0; i < keys->len; i++) {
-		g_autoptr(GBytes) image = NULL;
 		MneKeyParts parts;
 		MneKey at;
+		bool found;
 
-		if (mne_key_parse(mne_slice_of(keys->pdata[i]), &parts) < 0)
-			continue;
+		MNE_TRY(mne_key_parse(mne_slice_of(keys->pdata[i]), &parts));
 		mne_key_retained(&at, parts.inner, ckpt->seq);
-		if (mne_kv_get(store->volume->kv, mne_key_slice(&at), &image) < 0)
-			continue; /* it has none, or the step will tell */
+		mne_kv_iter_seek(iter, mne_key_slice(&at));
+		MNE_TRY(mne_kv_iter_status(iter));
+		found = mne_kv_iter_valid(iter) &&
+			mne_slice_equal(mne_kv_iter_key(iter), mne_key_slice(&at));
+		g_ptr_array_add(images,
+				found ? mne_slice_to_bytes(mne_kv_iter_value(iter))
+				      : NULL);
 	}
+	return 0;
 }
 
-/* Nothing is added to the changes of a checkpoint that is dropped: those collected before
- * the gate is taken are still what there is. */
-static int reclaim(MneStore *store, MneCkpt *ckpt, const GPtrArray *keys)
+/* Nothing is added to what a checkpoint that is dropped keeps, and only background work
+ * changes it: what was read before the gate is taken is still what there is. */
+static int reclaim(MneStore *store, MneCkpt *ckpt, const GPtrArray *keys,
+		   const GPtrArray *images)
 {
 	g_auto(MneCommit) commit = { 0 };
 
 	MNE_TRY(mne_commit_begin(store, &commit));
 	commit.moves_only = true;
 	for (guint i = 0; i < keys->len; i++)
-		MNE_TRY(move_changed(&commit, mne_slice_of(keys->pdata[i]), ckpt->seq));
+		MNE_TRY(move_changed(&commit, mne_slice_of(keys->pdata[i]),
+				     images->pdata[i], ckpt->seq));
 
 	if (keys->len == 0) {
 		MneKey key;
@@ -170,19 +185,21 @@ static int reclaim(MneStore *store, MneCkpt *ckpt, const GPtrArray *keys)
 int mne_reclaim_step(MneStore *store)
 {
 	g_autoptr(MneCkpt) ckpt = mne_ckpts_next_dropping(store->ckpts);
+	g_autoptr(GPtrArray) images = bytes_array();
 	g_autoptr(GPtrArray) keys = bytes_array();
 	int64_t begun = g_get_monotonic_time();
 
 	if (!ckpt || store->failed)
 		return 0;
 	MNE_TRY(collect_changed(store, ckpt, keys));
-	warm_up(store, ckpt, keys);
-	MNE_TRY(reclaim(store, ckpt, keys));
-	mne_work_give_way(store, begun);
+	MNE_TRY(read_images(store, ckpt, keys, images));
+	MNE_TRY(reclaim(store, ckpt, keys, images));
+	mne_pace_rest(store, begun);
 	return 1;
 }
 
-/* Give up some extents of the data id; none left: the ORPHAN key goes, too. */
+/* Give up some extents of the data id; none left: the ORPHAN key goes, too.  Nobody adds
+ * to them, so they are looked for before the gate is taken. */
 static int reap(MneStore *store, const MneKeyParts *orphan, uint64_t seq)
 {
 	g_autoptr(GPtrArray) values = bytes_array();
@@ -190,28 +207,30 @@ static int reap(MneStore *store, const MneKeyParts *orphan, uint64_t seq)
 	g_auto(MneCommit) commit = { 0 };
 	MneKey prefix, key;
 	uint64_t newest;
+	int more;
 
+	mne_key_extent(&prefix, orphan->table, orphan->id, 0);
+	prefix.len = (uint16_t)(prefix.len - 8);
+	more = collect(store, mne_key_slice(&prefix), mne_key_slice(&prefix), keys,
+		       values);
+	MNE_TRY(more);
 	MNE_TRY(mne_commit_begin(store, &commit));
 	/* Who unlinks an open file holds its data before giving up the gate. */
 	if (mne_files_is_held(store->files, orphan->id))
 		return 1;
 	commit.moves_only = true;
 	newest = mne_ckpts_newest_before(store->ckpts, orphan->table, seq);
-	mne_key_extent(&prefix, orphan->table, orphan->id, 0);
-	prefix.len = (uint16_t)(prefix.len - 8);
-	MNE_TRY(collect(store, mne_key_slice(&prefix), mne_key_slice(&prefix), keys,
-			values));
 	for (guint i = 0; i < keys->len; i++) {
 		key_set(&key, mne_slice_of(keys->pdata[i]));
 		MNE_TRY(mne_commit_del_extent(&commit, &key,
 					      mne_slice_of(values->pdata[i]), newest));
 	}
-	if (keys->len < STEP_KEYS) {
+	if (!more) {
 		mne_key_orphan(&key, orphan->table, orphan->id);
 		mne_commit_unset(&commit, &key);
 	}
 	MNE_TRY(mne_commit_apply(&commit));
-	if (keys->len < STEP_KEYS)
+	if (!more)
 		mne_limit_reaped(store, orphan->id);
 	return 1;
 }
@@ -268,7 +287,7 @@ int mne_orphan_step(MneStore *store)
 	MNE_TRY(got);
 	if (got > 0) {
 		got = reap(store, &orphan, seq);
-		mne_work_give_way(store, begun);
+		mne_pace_rest(store, begun);
 		return got;
 	}
 	/* Going on behind the last one spares the engine to pass over all that were

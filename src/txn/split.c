@@ -6,8 +6,8 @@
  *	move     records go to their new fragment      batches that change no version
  *	end      FRAGS says that the step is done      in the last batch
  *
- * Each under the gate, so that a writer meets no half of it; readers: see frag/live.c.  A
- * crash between two batches leaves a step that goes on from its beginning at the next
+ * Each under the gate, so that a writer meets no half of it; readers: see frag/live.c.  What
+ * moves is looked for before the gate is taken: see txn/moves.h.  A crash between two batches leaves a step that goes on from its beginning at the next
  * start: what has moved is not where it looks any more.
  *
  * Invariants: 1. every record stands in exactly one fragment, the old or the new one;
@@ -21,16 +21,12 @@
 
 #include "txn/commit.h"
 #include "txn/frags.h"
+#include "txn/moves.h"
+#include "txn/pace.h"
 #include "util/log.h"
 #include "view/iter.h"
 
-enum {
-	BATCH_SEEN = 512, /* names looked at under the gate at a time */
-	BATCH_MOVED = 64,
-	BATCH_BYTES = 128 * 1024,
-	QUIET_SECONDS = 10,
-	PAUSE_MAX_US = 2000,
-};
+enum { QUIET_SECONDS = 10 };
 
 /* Since when a table has as many entries as it has: it is not merged while somebody
  * removes its records one by one, fragment by fragment. */
@@ -153,6 +149,7 @@ static int refuse(MneStore *store, MneFragMap *map, int why)
 	MNE_TRY(mne_commit_begin(store, &commit));
 	MNE_TRY(mne_frags_put(&commit, map));
 	MNE_TRY(mne_commit_apply(&commit));
+	mne_pace_own(store);
 	return 1;
 }
 
@@ -225,6 +222,7 @@ static int begin_gated(MneStore *store, MneFragMap *was, MneFragMap *map)
 		mne_frags_set(store->frags, was);
 		return err;
 	}
+	mne_pace_own(store);
 	return 1;
 }
 
@@ -247,98 +245,14 @@ static int begin(MneStore *store, MneFragMap *was)
 
 /* --- move -------------------------------------------------------------------------- */
 
-/* A batch that is being put together. */
-typedef struct {
-	MneStore *store;
-	MneCommit *commit;
-	const MneFragMap *map;
-	MneKvIter *kv;
-	unsigned seen, moved;
-} Batch;
-
-static void start_fragment(MneSplit *split, const MneFragMap *map)
-{
-	if (split->index >= map->step.iterate.len)
-		return;
-	key_of_fragment(&split->from, map, map->step.iterate.frags[split->index]);
-	split->from.bytes[split->from.len++] = 1;
-}
-
+/* The same step goes on where it was; another begins at its beginning. */
 static void follow(MneSplit *split, const MneFragMap *map)
 {
 	if (split->seq == map->seq)
 		return;
 	split->seq = map->seq;
-	split->index = 0;
 	split->moved = split->seen = 0;
-	start_fragment(split, map);
-}
-
-/* The record the iterator stands at: it moves, or stays. */
-static int move_one(Batch *batch, uint32_t here)
-{
-	MneSlice key = mne_kv_iter_key(batch->kv);
-	MneSlice name = mne_slice(key.data + MNE_KEY_NODE_PREFIX,
-				  key.len - MNE_KEY_NODE_PREFIX);
-	uint32_t old, new;
-	MneKey to;
-
-	MNE_TRY(mne_frag_map_place(batch->map, name, &old, &new));
-	batch->seen++;
-	if (new == here)
-		return 0;
-	mne_key_node(&to, batch->map->table, batch->map->dir, name);
-	mne_key_set_fragment(&to, new - 1);
-	mne_kv_batch_put(batch->store->batch, mne_key_slice(&to),
-			 mne_kv_iter_value(batch->kv));
-	mne_kv_batch_del(batch->store->batch, key);
-	batch->moved++;
-	return 0;
-}
-
-static bool is_full(const Batch *batch)
-{
-	return batch->seen >= BATCH_SEEN || batch->moved >= BATCH_MOVED ||
-	       mne_kv_batch_bytes(batch->store->batch) >= BATCH_BYTES;
-}
-
-/* One fragment, or as much of it as fits: 1 when it was gone through. */
-static int move_fragment(Batch *batch, MneKey *from)
-{
-	uint32_t here = mne_key_fragment(mne_key_slice(from)) + 1;
-	MneKey prefix = *from;
-
-	prefix.len = MNE_KEY_NODE_PREFIX;
-	mne_kv_iter_seek(batch->kv, mne_key_slice(from));
-	while (mne_kv_iter_valid(batch->kv)) {
-		MneSlice key = mne_kv_iter_key(batch->kv);
-
-		if (!mne_slice_has_prefix(key, mne_key_slice(&prefix)))
-			return 1;
-		if (is_full(batch)) {
-			memcpy(from->bytes, key.data, key.len);
-			from->len = (uint16_t)key.len;
-			return 0;
-		}
-		MNE_TRY(move_one(batch, here));
-		mne_kv_iter_next(batch->kv);
-	}
-	MNE_TRY(mne_kv_iter_status(batch->kv));
-	return 1;
-}
-
-/* 1: the step is done.  Where it stands is remembered by the caller, if it is applied. */
-static int move_some(Batch *batch, MneSplit *at)
-{
-	while (at->index < batch->map->step.iterate.len) {
-		int got = move_fragment(batch, &at->from);
-
-		if (got <= 0)
-			return got;
-		at->index++;
-		start_fragment(at, batch->map);
-	}
-	return 1;
+	split->at = mne_moves_start(map);
 }
 
 static int end(MneCommit *commit, const MneFragMap *map)
@@ -350,42 +264,44 @@ static int end(MneCommit *commit, const MneFragMap *map)
 	return mne_frags_put(commit, done);
 }
 
-static int move(MneStore *store, const MneFragMap *was)
+static int carry_out(MneStore *store, MneFragMap *map, const MneMoves *moves)
 {
 	g_auto(MneCommit) commit = { 0 };
-	g_autoptr(MneFragMap) map = NULL;
-	g_autoptr(MneKvIter) kv = NULL;
-	MneSplit *split = &store->split;
-	Batch batch = { .store = store, .commit = &commit };
-	unsigned index;
-	MneKey from;
-	int done;
+	g_autoptr(MneFragMap) now = NULL;
+	int moved;
 
 	MNE_TRY(mne_commit_begin(store, &commit));
-	map = mne_frags_of_table(store->frags, was->table);
-	if (!map || map->move == MNE_FRAG_STAYS)
-		return 1; /* dropped, or made anew */
+	now = mne_frags_of_table(store->frags, map->table);
+	if (now != map)
+		return -EAGAIN; /* changed since: what was found says nothing */
 	commit.moves_only = true;
+	moved = mne_moves_put(moves, &commit);
+	MNE_TRY(moved);
+	if (moves->is_last)
+		MNE_TRY(end(&commit, map));
+	MNE_TRY(mne_commit_apply(&commit));
+	if (moves->is_last)
+		mne_pace_own(store);
+	return moved;
+}
+
+static int move(MneStore *store, MneFragMap *map)
+{
+	MneSplit *split = &store->split;
+	g_auto(MneMoves) moves = { 0 };
+	int moved = 0;
+
 	follow(split, map);
-	index = split->index;
-	from = split->from;
-	MNE_TRY(mne_kv_iter(store->volume->kv, &kv));
-	batch.map = map;
-	batch.kv = kv;
-	done = move_some(&batch, split);
-	if (done > 0)
-		done = MIN(end(&commit, map), 0);
-	g_clear_pointer(&kv, mne_kv_iter_free); /* an engine that heals would wait */
-	if (done == 0)
-		done = mne_commit_apply(&commit);
-	if (done < 0) {
-		split->index = index;
-		split->from = from;
-		return done;
-	}
-	split->seen += batch.seen;
-	split->moved += batch.moved;
-	split->all_moved += batch.moved;
+	MNE_TRY(mne_moves_find(store, map, &split->at, &moves));
+	if (moves.found->len > 0 || moves.is_last)
+		moved = carry_out(store, map, &moves);
+	if (moved == -EAGAIN)
+		return 1;
+	MNE_TRY(moved);
+	split->at = moves.next;
+	split->seen += moves.seen;
+	split->moved += (unsigned)moved;
+	split->all_moved += (unsigned)moved;
 	return 1;
 }
 
@@ -398,8 +314,6 @@ int mne_split_step(MneStore *store)
 	if (!map)
 		return 0;
 	got = map->move == MNE_FRAG_STAYS ? begin(store, map) : move(store, map);
-	/* The gate is not fair: whoever waits for it gets as much time. */
-	if (store->worker.running)
-		g_usleep((gulong)MIN(g_get_monotonic_time() - began, PAUSE_MAX_US));
+	mne_pace_rest(store, began);
 	return got;
 }

@@ -15,6 +15,7 @@
 #include "config.h"
 
 #include "txn/filestate.h"
+#include "txn/pace.h"
 #include "txn/txstate.h"
 #include "view/iter.h"
 
@@ -228,7 +229,7 @@ static int move_frames(MneStore *store, uint64_t segment)
 		MNE_TRY(n);
 		moved += n;
 		if (n > 0)
-			mne_work_give_way(store, begun);
+			mne_pace_rest(store, begun);
 	}
 	return got < 0 ? got : moved;
 }

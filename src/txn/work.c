@@ -7,6 +7,7 @@
 #include "config.h"
 
 #include "txn/internal.h"
+#include "util/thread.h"
 
 #define NOTICES_MOST 4096u
 
@@ -97,10 +98,6 @@ bool mne_store_next_notice(MneStore *store, unsigned milliseconds, MneNotice *ou
 	return true;
 }
 
-#define GIVE_WAY_MOST_US 20000
-#define BUSY_US          500000 /* so long after a commit others are taken to write */
-#define BUSY_SHARE       3 /* times the time that a step took */
-
 static bool step(MneStore *store, const char *what, int (*func)(MneStore *))
 {
 	int got = func(store);
@@ -108,27 +105,6 @@ static bool step(MneStore *store, const char *what, int (*func)(MneStore *))
 	if (got < 0)
 		g_warning("%s: %s", what, mne_err_sentence(got));
 	return got > 0;
-}
-
-/* What moves no version takes no seq: a new one is somebody else's commit. */
-static bool does_somebody_write(MneStore *store, int64_t now)
-{
-	MneWorker *worker = &store->worker;
-	uint64_t seq = store->volume->seq;
-
-	if (seq != worker->seen)
-		worker->busy_until = now + BUSY_US;
-	worker->seen = seq;
-	return now < worker->busy_until;
-}
-
-void mne_work_give_way(MneStore *store, int64_t begun_us)
-{
-	int64_t now = g_get_monotonic_time(), took = MAX(now - begun_us, 0);
-	unsigned share = does_somebody_write(store, now) ? BUSY_SHARE : 1;
-
-	if (!store->options.no_background && mne_space_left(&store->space) > 0)
-		g_usleep((gulong)MIN(took * share, GIVE_WAY_MOST_US));
 }
 
 bool mne_store_work(MneStore *store)
@@ -165,6 +141,7 @@ static void *work_loop(void *data)
 	int64_t barrier_at = g_get_monotonic_time();
 	bool more = true;
 
+	mne_thread_stay_behind();
 	while (!is_stopped(&store->worker)) {
 		int64_t now;
 
