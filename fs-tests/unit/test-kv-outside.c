@@ -10,6 +10,7 @@
 #include "config.h"
 
 #include "kv/engines.h"
+#include "kv/manifest.h"
 
 #include <signal.h>
 #include <string.h>
@@ -426,6 +427,59 @@ static void assert_numbers(Fixture *f, unsigned count)
 	}
 }
 
+static char *stray_of(Fixture *f)
+{
+	g_autofree char *table = file_of(f, "0", ".ldb");
+	g_autofree char *dir = g_path_get_dirname(table);
+	char *stray = g_build_filename(dir, "987654.ldb", NULL);
+	g_autofree char *text = NULL;
+	gsize len;
+
+	g_assert_true(g_file_get_contents(table, &text, &len, NULL));
+	g_assert_true(g_file_set_contents(stray, text, (gssize)len, NULL));
+	return stray;
+}
+
+static void test_of_tables_only_those_that_nothing_names_are_leftovers(
+	Fixture *f, gconstpointer data G_GNUC_UNUSED)
+{
+	g_autofree char *stray = NULL;
+	g_autofree char *path = NULL;
+	g_autofree char *current = NULL;
+
+	make_tables(f);
+	assert_numbers(f, 500); /* what was superfluous is gone */
+	current = file_of(f, "CURRENT", "");
+	path = g_path_get_dirname(current);
+	g_assert_cmpuint(mne_manifest_leftovers(path, true), ==, 0);
+	stray = stray_of(f);
+	g_assert_cmpuint(mne_manifest_leftovers(path, false), >, 0);
+	g_assert_true(g_file_test(stray, G_FILE_TEST_EXISTS));
+	g_assert_cmpuint(mne_manifest_leftovers(path, true), >, 0);
+	g_assert_false(g_file_test(stray, G_FILE_TEST_EXISTS));
+	g_assert_cmpuint(mne_manifest_leftovers(path, false), ==, 0);
+	assert_numbers(f, 500);
+}
+
+static void test_who_does_not_know_what_is_named_takes_nothing_for_leftovers(
+	Fixture *f, gconstpointer data G_GNUC_UNUSED)
+{
+	g_autofree char *stray = NULL;
+	g_autofree char *path = NULL;
+	g_autofree char *current = NULL;
+
+	make_tables(f);
+	stray = stray_of(f);
+	current = file_of(f, "CURRENT", "");
+	path = g_path_get_dirname(current);
+	g_assert_true(g_file_set_contents(current, "MANIFEST-999999\n", -1, NULL));
+	g_assert_cmpuint(mne_manifest_leftovers(path, true), ==, 0);
+	g_assert_cmpint(g_unlink(current), ==, 0);
+	g_assert_cmpuint(mne_manifest_leftovers(path, true), ==, 0);
+	g_assert_true(g_file_test(stray, G_FILE_TEST_EXISTS));
+	assert_numbers(f, 500);
+}
+
 static void test_a_lost_current_is_made_anew(Fixture *f,
 					     gconstpointer data G_GNUC_UNUSED)
 {
@@ -593,6 +647,8 @@ int main(int argc, char **argv)
 	TEST(a_log_that_is_synced_often_does_not_grow_with_each_batch);
 	TEST(in_logs_with_room_all_batches_are_found_again);
 	TEST(a_record_torn_before_room_is_healed);
+	TEST(of_tables_only_those_that_nothing_names_are_leftovers);
+	TEST(who_does_not_know_what_is_named_takes_nothing_for_leftovers);
 	TEST(a_lost_current_is_made_anew);
 	TEST(a_current_of_before_is_brought_up_to_date);
 	TEST(a_current_whose_log_is_gone_is_brought_up_to_date);

@@ -13,7 +13,7 @@
  * 2. The next apply first makes sure that recovery has the space it needs, for if
  *    it had not, there would be nothing left to read from.
  * 3. It waits a moment for iterators to end; if they do not, it fails as before.
- * 4. Then it reopens, and goes on.
+ * 4. Then it reopens, and goes on; what a merge has left behind goes in between.
  * To keep 1. there is one writer at a time: the one who holds the pen.
  */
 #define G_LOG_DOMAIN "mne-kv"
@@ -95,6 +95,7 @@ static int reopen(MneLevelKv *kv)
 	mne_level_lose_snapshots(kv);
 	if (kv->db)
 		leveldb_close(kv->db);
+	(void)mne_manifest_leftovers(kv->path, true);
 	db = leveldb_open(kv->options, kv->path, &error);
 
 	MNE_WITH_LOCK(&kv->lock);
@@ -117,9 +118,23 @@ static int settle(MneLevelKv *kv)
 	return kv->outside->settle(kv->outside->user);
 }
 
+/* A merge that found no room has filled all there was, and LevelDB leaves what it has
+ * made until it is opened anew. */
+static int require_room(MneLevelKv *kv, size_t batch_bytes)
+{
+	int err = mne_wal_require_room(kv->wal, batch_bytes, 0);
+	uint64_t leftovers;
+
+	if (err != -ENOSPC)
+		return err;
+	leftovers = mne_manifest_leftovers(kv->path, false);
+	return leftovers > 0 ? mne_wal_require_room(kv->wal, batch_bytes, leftovers)
+			     : err;
+}
+
 static int heal(MneLevelKv *kv, size_t batch_bytes)
 {
-	MNE_TRY(mne_wal_require_room(kv->wal, batch_bytes));
+	MNE_TRY(require_room(kv, batch_bytes));
 	MNE_TRY(settle(kv));
 	if (!drain(kv))
 		return kv->broken;

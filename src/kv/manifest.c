@@ -22,6 +22,8 @@
 #include "kv/logfile.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static GBytes *contents_of(const char *path, const char *name)
@@ -218,4 +220,65 @@ int mne_manifest_mend(const char *path)
 	else
 		whole = bytes.len;
 	return require_log(path, mne_slice(bytes.data, whole));
+}
+
+/* ---- what a merge has left ---- */
+
+/* Two versions: a power loss may take the last edit back. */
+typedef struct {
+	MneManifest now, before;
+} Named;
+
+static void named_clear(Named *named)
+{
+	mne_manifest_clear(&named->now);
+	mne_manifest_clear(&named->before);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Named, named_clear)
+
+static bool read_named(const char *path, Named *out)
+{
+	g_autofree char *name = current_of(path);
+	g_autoptr(GBytes) manifest = name ? contents_of(path, name) : NULL;
+	MneSlice bytes = mne_slice_of(manifest);
+	Edits edits;
+
+	if (!manifest)
+		return false;
+	edits = edits_of(bytes);
+	return !edits.damaged &&
+	       mne_manifest_read(mne_slice(bytes.data, edits.all), &out->now) &&
+	       mne_manifest_read(mne_slice(bytes.data, edits.but_last), &out->before);
+}
+
+static bool is_leftover(const Named *named, const char *name)
+{
+	char *end;
+	uint64_t number = g_ascii_strtoull(name, &end, 10);
+
+	return end > name && g_ascii_isdigit(*name) && strcmp(end, ".ldb") == 0 &&
+	       !g_hash_table_contains(named->now.tables, &number) &&
+	       !g_hash_table_contains(named->before.tables, &number);
+}
+
+uint64_t mne_manifest_leftovers(const char *path, bool remove)
+{
+	g_auto(Named) named = { 0 };
+	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+	uint64_t bytes = 0;
+	const char *name;
+
+	if (!dir || !read_named(path, &named))
+		return 0;
+	while ((name = g_dir_read_name(dir))) {
+		g_autofree char *full = g_build_filename(path, name, NULL);
+		struct stat st;
+
+		if (!is_leftover(&named, name) || stat(full, &st) < 0)
+			continue;
+		bytes += (uint64_t)st.st_size;
+		if (remove)
+			unlink(full);
+	}
+	return bytes;
 }

@@ -12,3 +12,8 @@
  * log are all there, if there is one.  Otherwise nothing is changed; -KV_CORRUPT when the
  * log is missing. */
 int mne_manifest_mend(const char *path) MNE_CHECKED;
+
+/* The bytes of the tables that the manifest at path does not name: what a merge that failed
+ * has left.  remove: while nobody has the database open, they go.  0 also when the manifest
+ * does not say for certain. */
+uint64_t mne_manifest_leftovers(const char *path, bool remove);

@@ -207,12 +207,15 @@ static int add_size(MneWal *wal, const char *name, void *user)
 }
 
 /* Answered by taking the room, for statvfs() knows no quota. */
-int mne_wal_require_room(MneWal *wal, uint64_t more)
+int mne_wal_require_room(MneWal *wal, uint64_t more, uint64_t less)
 {
 	uint64_t need = SPARE + more;
 	int err, fd;
 
 	MNE_TRY(for_each_log(wal, add_size, &need));
+	if (need <= less)
+		return 0;
+	need -= less;
 	fd = openat(wal->dir_fd, PROBE_NAME, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;

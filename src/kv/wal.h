@@ -38,5 +38,6 @@ int mne_wal_keep(MneWal *wal, uint64_t records) MNE_CHECKED;
 /* What LevelDB wrote before this call survives power loss when it returns 0. */
 int mne_wal_sync(MneWal *wal) MNE_CHECKED;
 
-/* -ENOSPC when the disk has no room for replaying the logs and `more` bytes. */
-int mne_wal_require_room(MneWal *wal, uint64_t more) MNE_CHECKED;
+/* -ENOSPC when the disk has no room for replaying the logs and `more` bytes, `less` those that
+ * will be given back before. */
+int mne_wal_require_room(MneWal *wal, uint64_t more, uint64_t less) MNE_CHECKED;
