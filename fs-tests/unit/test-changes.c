@@ -199,7 +199,7 @@ static uint64_t make_dir(Fixture *f, uint64_t in, const char *name)
 {
 	const MneMake what = { .mode = S_IFDIR | 0755 };
 	MneSpot spot = { f->table, in, mne_slice_str(name) };
-	MneNode node;
+	g_auto(MneNode) node = { 0 };
 
 	g_assert_cmpint(mne_make(f->store, &spot, &what, &node), ==, 0);
 	return node.rec;
@@ -210,7 +210,7 @@ static int make_link(Fixture *f, uint64_t in, const char *name, const char *targ
 	const MneMake what = { .mode = S_IFLNK | 0777,
 			       .target = mne_slice_str(target) };
 	MneSpot spot = { f->table, in, mne_slice_str(name) };
-	MneNode node;
+	g_auto(MneNode) node = { 0 };
 
 	return mne_make(f->store, &spot, &what, &node);
 }
@@ -493,7 +493,7 @@ static void test_a_checkpoint_of_one_table_differs_by_the_others(Fixture *f,
 	g_autofree char *text = NULL, *back = NULL;
 	MneCkptSpec spec = { .name = mne_slice_str("one") };
 	uint32_t table;
-	MneNode node;
+	g_auto(MneNode) node = { 0 };
 
 	(void)data;
 	write_text(f, "a", "1");
@@ -579,7 +579,7 @@ static void some_make(History *h)
 {
 	MneMake what = { .mode = S_IFDIR | 0755 };
 	MneSpot spot = some_spot(h);
-	MneNode node;
+	g_auto(MneNode) node = { 0 };
 
 	if (g_test_rand_int_range(0, 4) == 0)
 		may_fail(make_link(h->f, spot.dir, (const char *)spot.name.data, "x"));
@@ -669,7 +669,7 @@ static void some_table(History *h)
 	MneStore *store = h->f->store;
 	uint64_t rec;
 	uint32_t table;
-	MneNode node;
+	g_auto(MneNode) node = { 0 };
 
 	switch (g_test_rand_int_range(0, 4)) {
 	case 0:

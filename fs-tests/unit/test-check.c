@@ -15,7 +15,8 @@ static void populate(Fixture *f)
 {
 	const MneMake dir = { .mode = S_IFDIR | 0755 };
 	const char big[4000] = "x";
-	MneNode node;
+	g_auto(MneNode) node = { 0 };
+	g_auto(MneNode) after = { 0 };
 	MneSpot sub = spot_of(f, "sub");
 	MnePlace linked;
 	MneSpot link;
@@ -29,7 +30,7 @@ static void populate(Fixture *f)
 			==, 0);
 	g_assert_cmpint(mne_make(f->store, &sub, &dir, &node), ==, 0);
 	link = (MneSpot){ f->table, node.rec, mne_slice_str("second") };
-	g_assert_cmpint(mne_link(f->store, &linked, &link, &node), ==, 0);
+	g_assert_cmpint(mne_link(f->store, &linked, &link, &after), ==, 0);
 	mne_ckpt_unref(checkpoint(f, "c"));
 	write_file(f, "big", 3, 200000);
 	write_text(f, "small", "some other bytes");
