@@ -11,8 +11,8 @@
 #include "txn/pace.h"
 
 enum {
-	SEEN_MOST = 8 *
-		    MNE_PACE_KEYS, /* names that are looked at, if few of them move */
+	/* Names that are looked at, if few of them move. */
+	SEEN_MOST = 8 * MNE_PACE_KEYS,
 	BYTES_MOST = 128 * 1024,
 };
 
