@@ -78,6 +78,9 @@ def pytest_addoption(parser):
         "--power-cuts", type=int, default=60, help="how often the power goes"
     )
     group.addoption(
+        "--power-seed", type=int, default=0, help="another one is another load and cuts"
+    )
+    group.addoption(
         "--rot", type=int, default=1, help="times as many damaged stores of every kind"
     )
     group.addoption(

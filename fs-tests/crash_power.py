@@ -365,6 +365,7 @@ class Unmounting:
 def test_after_any_loss_of_power_the_store_is_a_prefix_that_holds_what_was_fsynced(
     make_mount, shim, tmp_path, cli, request, seed, debug
 ):
+    seed += 3 * request.config.getoption("--power-seed")
     records, states = record(make_mount, shim, tmp_path, seed, debug)
     cuts = request.config.getoption("--power-cuts") // 2
     only = request.config.getoption("--power-cut")

@@ -60,6 +60,8 @@ struct MneBlobStore {
 	uint64_t dir_changes;
 	uint64_t dir_synced;
 	int sync_failed; /* the error of the first failed sync: it stays */
+	bool syncing;
+	MneCond synced; /* syncing ended */
 
 	_Atomic uint64_t fault_in; /* operations until the injected fault; 0: none */
 	atomic_bool fault_kills;
@@ -163,6 +165,7 @@ int mne_blob_open(const char *path, bool create, MneBlobStore **out_store)
 	store->next_id = 1;
 	store->segment_max = MNE_BLOB_SEGMENT_MAX;
 	mne_lock_init(&store->lock, MNE_RANK_SEGMENT);
+	mne_cond_init(&store->synced);
 	store->entries = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL,
 					       entry_free);
 	store->dirty = g_hash_table_new(NULL, NULL);
@@ -180,6 +183,7 @@ void mne_blob_close(MneBlobStore *store)
 {
 	g_hash_table_unref(store->dirty);
 	g_hash_table_unref(store->entries);
+	mne_cond_clear(&store->synced);
 	mne_lock_clear(&store->lock);
 	close(store->dir);
 	g_free(store);
@@ -384,7 +388,8 @@ static void sync_job_clear(void *data)
 	mne_segment_unref(job->file);
 }
 
-/* An array of SyncJob: all that is unsynced now. */
+/* An array of SyncJob: all that is unsynced now.  One syncs at a time: the system tells of a
+ * failure once, and another one's sync would succeed. */
 static GArray *sync_jobs(MneBlobStore *store, uint64_t *out_dir_changes, int *out_err)
 {
 	GArray *jobs = g_array_new(FALSE, FALSE, sizeof(SyncJob));
@@ -393,6 +398,9 @@ static GArray *sync_jobs(MneBlobStore *store, uint64_t *out_dir_changes, int *ou
 
 	g_array_set_clear_func(jobs, sync_job_clear);
 	MNE_WITH_LOCK(&store->lock);
+	while (store->syncing)
+		mne_cond_wait(&store->synced, &store->lock);
+	store->syncing = store->sync_failed == 0;
 	g_hash_table_iter_init(&iter, store->dirty);
 	while (g_hash_table_iter_next(&iter, &key, NULL)) {
 		const Entry *entry = key;
@@ -427,24 +435,27 @@ static int run_jobs(MneBlobStore *store, const GArray *jobs, uint64_t dir_change
 {
 	for (unsigned i = 0; i < jobs->len; i++)
 		MNE_TRY(mne_segment_sync(g_array_index(jobs, SyncJob, i).file));
-	if (dir_changes > 0 && fsync(store->dir) < 0)
-		return -errno;
+	return dir_changes > 0 && fsync(store->dir) < 0 ? -errno : 0;
+}
 
-	return 0;
+static void end_sync(MneBlobStore *store)
+{
+	store->syncing = false;
+	mne_cond_broadcast(&store->synced);
 }
 
 static void note_synced(MneBlobStore *store, const GArray *jobs, uint64_t dir_changes)
 {
 	MNE_WITH_LOCK(&store->lock);
+	end_sync(store);
 	store->dir_synced = MAX(store->dir_synced, dir_changes);
 	for (unsigned i = 0; i < jobs->len; i++) {
 		const SyncJob *job = &g_array_index(jobs, SyncJob, i);
 		Entry *entry = find(store, job->id);
 
-		if (!entry)
-			continue;
-		entry->synced = MAX(entry->synced, job->appended);
-		if (entry->synced == entry->appended)
+		if (entry)
+			entry->synced = MAX(entry->synced, job->appended);
+		if (entry && entry->synced == entry->appended)
 			g_hash_table_remove(store->dirty, entry);
 	}
 }
@@ -453,8 +464,8 @@ static void note_sync_failed(MneBlobStore *store, int err)
 {
 	g_warning("syncing blob segments failed: %s", mne_err_text(err));
 	MNE_WITH_LOCK(&store->lock);
-	if (store->sync_failed == 0)
-		store->sync_failed = err;
+	end_sync(store);
+	store->sync_failed = err;
 }
 
 int mne_blob_barrier(MneBlobStore *store)

@@ -66,8 +66,8 @@ int mne_blob_read(MneBlobStore *store, const MneBlobRef *ref, uint32_t from,
 		  void *buffer, uint32_t len) MNE_CHECKED;
 
 /* All frames appended before the call survive power loss when it returns (data and
- * directory entries).  Barriers may run at the same time.  Once the disk has refused to
- * sync, what it lost is unknown: that barrier and every later one fail. */
+ * directory entries).  One runs at a time.  Once the disk has refused to sync, what it lost
+ * is unknown: that barrier and every later one fail. */
 int mne_blob_barrier(MneBlobStore *store) MNE_CHECKED;
 
 /* The segment may hold what an earlier process wrote and did not sync: the next barrier

@@ -96,7 +96,9 @@ static int reopen(MneLevelKv *kv)
 	if (kv->db)
 		leveldb_close(kv->db);
 	(void)mne_manifest_leftovers(kv->path, true);
+	mne_wal_reopening(kv->wal, true);
 	db = leveldb_open(kv->options, kv->path, &error);
+	mne_wal_reopening(kv->wal, false);
 
 	MNE_WITH_LOCK(&kv->lock);
 	kv->db = db;
@@ -132,8 +134,11 @@ static int require_room(MneLevelKv *kv, size_t batch_bytes)
 			     : err;
 }
 
+/* Corruption does not heal; everything else may. */
 static int heal(MneLevelKv *kv, size_t batch_bytes)
 {
+	if (kv->db && mne_err_is(kv->broken, MNE_E_KV_CORRUPT))
+		return kv->broken;
 	MNE_TRY(require_room(kv, batch_bytes));
 	MNE_TRY(settle(kv));
 	if (!drain(kv))
@@ -211,7 +216,7 @@ static void translate(void *user, MneSlice key, MneSlice value, bool is_delete)
 				       mne_level_chars(value), value.len);
 }
 
-/* Corruption does not heal; everything else may. */
+/* After any failure: there may be a torn batch in the log. */
 static int write_batch(MneLevelKv *kv, const MneKvBatch *batch)
 {
 	char *error = NULL;
@@ -223,7 +228,7 @@ static int write_batch(MneLevelKv *kv, const MneKvBatch *batch)
 	err = mne_level_error("apply", error);
 	if (err < 0 && kv->memtable)
 		mne_memtable_undo(kv->memtable);
-	if (err < 0 && !mne_err_is(err, MNE_E_KV_CORRUPT))
+	if (err < 0)
 		kv->broken = err;
 	return err;
 }

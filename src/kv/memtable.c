@@ -92,6 +92,7 @@ static void *run_flush(void *data)
 
 	mne_thread_stay_behind();
 	memtable->flush(memtable->user);
+	mne_wal_follow(memtable->wal);
 	atomic_store(&memtable->done, true);
 	return NULL;
 }
@@ -109,8 +110,10 @@ static bool wait_for_log(MneMemtable *memtable, uint64_t before)
 	bool done = false;
 
 	while (!done) {
+		uint64_t newest;
+
 		done = atomic_load(&memtable->done);
-		if (mne_wal_newest(memtable->wal) > before)
+		if (mne_wal_newest(memtable->wal, &newest) == 0 && newest > before)
 			return true;
 		g_usleep(pause);
 		pause = MIN(2 * pause, POLL_MAX_US);
@@ -126,11 +129,13 @@ static int switch_now(MneMemtable *memtable)
 
 	join(memtable);
 	MNE_TRY(memtable->outside->settle(memtable->outside->user));
-	before = mne_wal_newest(memtable->wal);
+	MNE_TRY(mne_wal_newest(memtable->wal, &before));
 	atomic_store(&memtable->done, false);
 	memtable->thread = g_thread_new("mne-flush", run_flush, memtable);
-	if (wait_for_log(memtable, before))
+	if (wait_for_log(memtable, before)) {
 		begin_log(memtable);
+		mne_wal_follow(memtable->wal);
+	}
 	return 0;
 }
 

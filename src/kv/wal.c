@@ -6,11 +6,7 @@
  * so a dying process loses nothing.  For power loss its own sync=true is no help: it
  * syncs the current log only, and when the log was switched since, the older one,
  * whose table is still being made, stays unsynced; nor is the directory synced
- * after a log is made.  So every log there is gets synced here, through a
- * descriptor of our own, and then the directory if a log is new.
- *
- * A log that vanishes meanwhile is no loss: LevelDB syncs the table made from it,
- * the directory and the manifest, in this order, before it unlinks the log.
+ * after a log is made.  So every log there is gets synced by us (kv/logsync.c).
  *
  * A sync of a file that has grown takes two writes, one in the file system's journal; of one
  * whose bytes were only overwritten, one.  So where syncs are frequent the log is made
@@ -29,8 +25,8 @@
 #include "kv/wal.h"
 
 #include "kv/logfile.h"
+#include "kv/logsync.h"
 #include "kv/trial.h"
-#include "util/lock.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -49,19 +45,8 @@ struct MneWal {
 	char *path;
 	int dir_fd;
 	bool locked; /* not everywhere can a directory be */
-	MneLock lock; /* of what follows */
-	int sync_error; /* once a sync failed nobody knows what is durable */
-	uint64_t newest; /* the log that was there when the directory was synced */
+	MneLogSync *sync;
 };
-
-/* The number of a log file: "000012.log" is 12, everything else 0. */
-static uint64_t log_number(const char *name)
-{
-	char *end;
-	uint64_t number = g_ascii_strtoull(name, &end, 10);
-
-	return strcmp(end, ".log") == 0 ? number : 0;
-}
 
 typedef int (*LogFunc)(MneWal *wal, const char *name, void *user);
 
@@ -73,87 +58,60 @@ static int for_each_log(MneWal *wal, LogFunc func, void *user)
 	if (!dir)
 		return -EIO;
 	while ((name = g_dir_read_name(dir)))
-		if (log_number(name) > 0)
+		if (mne_log_number(name) > 0)
 			MNE_TRY(func(wal, name, user));
 	return 0;
 }
 
 /* ---- sync ---- */
 
-static int note_sync_error(MneWal *wal, const char *name, int err)
-{
-	g_warning("%s/%s: cannot sync: %s", wal->path, name, g_strerror(-err));
-
-	MNE_WITH_LOCK(&wal->lock);
-	wal->sync_error = err;
-	return err;
-}
-
-static int sync_log(MneWal *wal, const char *name, void *user)
-{
-	uint64_t *newest = user;
-	int fd = openat(wal->dir_fd, name, O_RDONLY | O_CLOEXEC);
-	int err;
-
-	if (fd < 0)
-		return errno == ENOENT ? 0 : -errno;
-	err = fdatasync(fd) < 0 ? -errno : 0;
-	close(fd);
-	*newest = MAX(*newest, log_number(name));
-	return err < 0 ? note_sync_error(wal, name, err) : 0;
-}
-
-static uint64_t newest_of(MneWal *wal)
-{
-	MNE_WITH_LOCK(&wal->lock);
-	return wal->newest;
-}
-
-static int sync_dir(MneWal *wal, uint64_t newest)
-{
-	if (newest <= newest_of(wal))
-		return 0;
-	if (fsync(wal->dir_fd) < 0)
-		return note_sync_error(wal, ".", -errno);
-
-	MNE_WITH_LOCK(&wal->lock);
-	wal->newest = MAX(wal->newest, newest);
-	return 0;
-}
-
-static int sync_error_of(MneWal *wal)
-{
-	MNE_WITH_LOCK(&wal->lock);
-	return wal->sync_error;
-}
-
 int mne_wal_sync(MneWal *wal)
 {
-	uint64_t newest = 0;
-
-	MNE_TRY(sync_error_of(wal));
-	MNE_TRY(for_each_log(wal, sync_log, &newest));
-	return sync_dir(wal, newest);
+	return mne_log_sync_run(wal->sync);
 }
+
+/* In vain it is tried again by the next sync. */
+void mne_wal_follow(MneWal *wal)
+{
+	int err = mne_log_sync_follow(wal->sync);
+
+	if (err < 0)
+		g_debug("logs were not opened: %s", mne_err_text(err));
+}
+
+void mne_wal_reopening(MneWal *wal, bool begins)
+{
+	mne_log_sync_renaming(wal->sync, begins);
+	if (!begins)
+		mne_wal_follow(wal);
+}
+
+/* ---- the newest log ---- */
 
 static int note_newest(MneWal *wal G_GNUC_UNUSED, const char *name, void *user)
 {
 	uint64_t *newest = user;
 
-	*newest = MAX(*newest, log_number(name));
+	*newest = MAX(*newest, mne_log_number(name));
 	return 0;
 }
 
-uint64_t mne_wal_newest(MneWal *wal)
+int mne_wal_newest(MneWal *wal, uint64_t *out_number)
 {
 	uint64_t newest = 0;
 
-	return for_each_log(wal, note_newest, &newest) < 0 ? 0 : newest;
+	MNE_TRY(for_each_log(wal, note_newest, &newest));
+	*out_number = newest;
+	return 0;
 }
 
-static char *newest_name(MneWal *wal)
+static int newest_name(MneWal *wal, char **out_name)
 {
-	return g_strdup_printf("%06" G_GUINT64_FORMAT ".log", mne_wal_newest(wal));
+	uint64_t newest;
+
+	MNE_TRY(mne_wal_newest(wal, &newest));
+	*out_name = g_strdup_printf("%06" G_GUINT64_FORMAT ".log", newest);
+	return 0;
 }
 
 /* ---- room ---- */
@@ -185,10 +143,13 @@ static int append_zeros(int fd, size_t bytes)
 
 int mne_wal_extend(MneWal *wal, size_t bytes)
 {
-	g_autofree char *name = newest_name(wal);
-	int fd = openat(wal->dir_fd, name, O_WRONLY | O_APPEND | O_CLOEXEC);
-	int err;
+	g_autofree char *name = NULL;
+	int err, fd;
 
+	if (!wal->locked)
+		return -ENOLCK; /* nobody would trim it before LevelDB reads it */
+	MNE_TRY(newest_name(wal, &name));
+	fd = openat(wal->dir_fd, name, O_WRONLY | O_APPEND | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	err = has_spare(fd) ? append_zeros(fd, bytes) : -ENOSPC;
@@ -212,6 +173,7 @@ int mne_wal_require_room(MneWal *wal, uint64_t more, uint64_t less)
 	uint64_t need = SPARE + more;
 	int err, fd;
 
+	mne_wal_follow(wal); /* gives back what was held of logs that are gone */
 	MNE_TRY(for_each_log(wal, add_size, &need));
 	if (need <= less)
 		return 0;
@@ -361,15 +323,15 @@ static int add_needed(MneWal *wal G_GNUC_UNUSED, const char *name, void *user)
 {
 	Needed *needed = user;
 
-	if (log_number(name) >= needed->oldest)
+	if (mne_log_number(name) >= needed->oldest)
 		g_ptr_array_add(needed->names, g_strdup(name));
 	return 0;
 }
 
 static int by_number(const void *a, const void *b)
 {
-	uint64_t x = log_number(*(const char *const *)a);
-	uint64_t y = log_number(*(const char *const *)b);
+	uint64_t x = mne_log_number(*(const char *const *)a);
+	uint64_t y = mne_log_number(*(const char *const *)b);
 
 	return (x > y) - (x < y);
 }
@@ -418,15 +380,25 @@ int mne_wal_cut(MneWal *wal, const MneKvOutside *outside)
 
 int mne_wal_keep(MneWal *wal, uint64_t records)
 {
-	g_autofree char *name = newest_name(wal);
-	g_autoptr(GBytes) bytes = contents_of(wal, name);
-	MneLogReader reader = mne_log_reader(mne_slice_of(bytes));
+	g_autofree char *name = NULL;
+	g_autoptr(GBytes) bytes = NULL;
+	MneLogReader reader;
+	size_t keep;
 
+	MNE_TRY(newest_name(wal, &name));
+	bytes = contents_of(wal, name);
 	if (!bytes)
 		return -EIO;
+	reader = mne_log_reader(mne_slice_of(bytes));
 	while (records > 0 && mne_log_next(&reader, NULL))
 		records--;
-	return records == 0 ? trim_log(wal, name, reader.whole) : 0;
+	if (records > 0)
+		return 0;
+	keep = reader.whole;
+	if (mne_log_next(&reader, NULL) && mne_log_next(&reader, NULL))
+		return mne_throw(KV_CORRUPT, "%s/%s: more was written than is known",
+				 wal->path, name);
+	return trim_log(wal, name, keep);
 }
 
 /* ---- life ---- */
@@ -444,11 +416,11 @@ int mne_wal_open(const char *path, MneWal **out_wal)
 	g_autoptr(MneWal) wal = g_new0(MneWal, 1);
 
 	wal->path = g_strdup(path);
-	mne_lock_init(&wal->lock, MNE_RANK_ENGINE);
 	wal->dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (wal->dir_fd < 0)
 		return -errno;
 	MNE_TRY(lock_dir(wal));
+	wal->sync = mne_log_sync_new(path, wal->dir_fd);
 	*out_wal = g_steal_pointer(&wal);
 	return 0;
 }
@@ -458,9 +430,9 @@ void mne_wal_close(MneWal *wal)
 	if (!wal)
 		return;
 
+	mne_log_sync_free(wal->sync);
 	if (wal->dir_fd >= 0)
 		close(wal->dir_fd);
-	mne_lock_clear(&wal->lock);
 	g_free(wal->path);
 	g_free(wal);
 }

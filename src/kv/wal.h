@@ -25,18 +25,26 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(MneWal, mne_wal_close)
 int mne_wal_cut(MneWal *wal, const MneKvOutside *outside) MNE_CHECKED;
 
 /* The number of the newest log, 0 when there is none. */
-uint64_t mne_wal_newest(MneWal *wal);
+int mne_wal_newest(MneWal *wal, uint64_t *out_number) MNE_CHECKED;
 
 /* Make the newest log longer by so many zeros, if the disk has plenty of room: -ENOSPC.
  * Caller has the right to write to LevelDB. */
 int mne_wal_extend(MneWal *wal, size_t bytes) MNE_CHECKED;
 
-/* After a failed write: the newest log ends after so many records.  The bytes that were not
- * written any more may be there, if they are zeros. */
+/* After a failed write: the newest log ends after so many records, and at most the one that
+ * failed is behind: else nothing is cut off, -KV_CORRUPT.  The bytes that were not written
+ * any more may be there, if they are zeros. */
 int mne_wal_keep(MneWal *wal, uint64_t records) MNE_CHECKED;
 
 /* What LevelDB wrote before this call survives power loss when it returns 0. */
 int mne_wal_sync(MneWal *wal) MNE_CHECKED;
+
+/* LevelDB has switched, or has deleted a log.  Told before anything is written to the new
+ * one, the next sync misses no failure. */
+void mne_wal_follow(MneWal *wal);
+
+/* The database is closed and opened while others may sync: begins, or ends. */
+void mne_wal_reopening(MneWal *wal, bool begins);
 
 /* -ENOSPC when the disk has no room for replaying the logs and `more` bytes, `less` those that
  * will be given back before. */
