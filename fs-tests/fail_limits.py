@@ -71,6 +71,41 @@ def test_a_daemon_without_descriptors_fails_what_needs_one_and_recovers(mount, c
     check()
 
 
+def test_a_daemon_that_may_write_only_short_files_fails_what_needs_more_and_recovers(
+    mount, check
+):
+    rng = random.Random(2)
+    kept = {}
+    with mount(env=QUIET) as m:
+        m.table.mkdir()
+        m.expect_log("(?i)file too large|EFBIG")
+        soft, hard = resource.prlimit(m.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(m.pid, resource.RLIMIT_FSIZE, (400_000, hard))
+        refused = 0
+        for n in range(200):
+            data = rng.randbytes(rng.choice([2_000, 7_000]))
+            try:
+                (m.table / f"f{n}").write_bytes(data)
+                fsync_path(m.table / f"f{n}")
+            except OSError as error:
+                assert error.errno in (errno.EFBIG, errno.EIO, errno.ENOENT)
+                refused += 1
+            else:
+                kept[f"f{n}"] = data
+        assert refused, "the limit was not felt"
+        assert kept, "nothing went"
+        resource.prlimit(m.pid, resource.RLIMIT_FSIZE, (soft, hard))
+        (m.table / "after").write_bytes(b"after")
+        fsync_path(m.table / "after")
+        for name, data in kept.items():
+            assert (m.table / name).read_bytes() == data
+    check()
+    with mount() as m:
+        for name, data in kept.items():
+            assert (m.table / name).read_bytes() == data
+        assert (m.table / "after").read_bytes() == b"after"
+
+
 # --- open files ------------------------------------------------------------------------
 
 

@@ -607,6 +607,26 @@ static void test_a_table_whose_name_did_not_come_to_the_disk_is_made_again(
 	assert_numbers(f, ONE_SWITCH);
 }
 
+/* The edit came to the disk before the names it needs, and of those only the table's did. */
+static void test_a_log_whose_name_did_not_come_to_the_disk_was_empty(
+	Fixture *f, gconstpointer data G_GNUC_UNUSED)
+{
+	g_autofree char *log = NULL;
+	g_autofree char *table = NULL;
+	g_autofree char *newest = NULL;
+	g_autofree char *keys = NULL;
+	g_autoptr(MneKv) kv = NULL;
+
+	switch_once(f, &log, &table);
+	newest = file_of(f, "", ".log");
+	restore(log);
+	g_assert_cmpint(g_unlink(newest), ==, 0);
+	kv = open_db(f);
+	keys = keys_of(kv);
+	g_assert_true(g_str_has_prefix(keys, "000000 000001 "));
+	g_assert_cmpuint(strlen(keys), >=, 7 * (BUFFER / 2 / VALUE_LEN));
+}
+
 static void test_a_table_that_is_lost_is_corruption(Fixture *f,
 						    gconstpointer data G_GNUC_UNUSED)
 {
@@ -655,6 +675,7 @@ int main(int argc, char **argv)
 	TEST(a_log_that_is_lost_is_corruption);
 	TEST(an_edit_that_did_not_come_to_the_disk_is_cut_off);
 	TEST(a_table_whose_name_did_not_come_to_the_disk_is_made_again);
+	TEST(a_log_whose_name_did_not_come_to_the_disk_was_empty);
 	TEST(a_table_that_is_lost_is_corruption);
 	return g_test_run();
 }

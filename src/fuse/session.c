@@ -216,6 +216,7 @@ static void block_signals(sigset_t *out_awaited)
 {
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a file at its limit: EFBIG will do */
 	sigemptyset(out_awaited);
 	sigaddset(out_awaited, SIGTERM);
 	sigaddset(out_awaited, SIGINT);

@@ -3,8 +3,8 @@
  * kv/manifest.c - CURRENT and the manifest after a power loss
  *
  * LevelDB syncs the manifest after each edit, and after that deletes what the edit made
- * superfluous.  So when power goes between, the last edit may be torn, or name tables
- * whose names had not come to the disk; LevelDB refuses both.  The version before the
+ * superfluous.  So when power goes between, the last edit may be torn, or name tables or a
+ * log whose names had not come to the disk; LevelDB refuses the former.  The version before the
  * last edit is then complete: its tables and its oldest log are all there, and that is
  * what is asked for before anything is cut off.  So a manifest that was damaged later
  * stays as it is: something of an older version is gone by then.
@@ -114,11 +114,14 @@ static bool is_complete(const char *path, MneSlice manifest, size_t len, bool st
 static size_t usable(const char *path, MneSlice manifest, bool strict)
 {
 	Edits edits = edits_of(manifest);
+	size_t all = edits.damaged ? edits.all : manifest.len;
 
-	if (is_complete(path, manifest, edits.all, strict || edits.damaged))
-		return edits.damaged ? edits.all : manifest.len;
+	if (is_complete(path, manifest, edits.all, true))
+		return all;
 	if (is_complete(path, manifest, edits.but_last, true))
 		return edits.but_last;
+	if (!strict && !edits.damaged && is_complete(path, manifest, edits.all, false))
+		return all;
 	return 0;
 }
 
