@@ -621,5 +621,26 @@ def loop_disk(size_mib, at):
         image.unlink()
 
 
+class Crowd:
+    """A file that takes all room of its disk, to the last block."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def fill(self):
+        with open(self.path, "ab") as file:
+            chunk = 16 << 20
+            while chunk >= 1024:
+                try:
+                    os.posix_fallocate(file.fileno(), file.tell(), chunk)
+                    file.seek(0, os.SEEK_END)
+                except OSError as error:
+                    assert error.errno == errno.ENOSPC
+                    chunk //= 2
+
+    def leave(self):
+        self.path.unlink(missing_ok=True)
+
+
 if __name__ == "__main__" and sys.argv[1:] == ["--reap"]:
     Reaping().run()

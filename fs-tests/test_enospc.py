@@ -8,7 +8,9 @@ import random
 
 import pytest
 
-from harness import eventually, fsync_path, loop_disk
+from txs import Tx
+
+from harness import Crowd, eventually, fails, fsync_path, loop_disk
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
 
@@ -148,3 +150,79 @@ def test_a_checkpoint_can_be_made_or_is_refused_with_enospc_on_a_full_disk(
         else:
             verify(m.checkpoints / "c/t", kept)
     check(disk / "store")
+
+
+def test_what_truncate_answers_on_a_disk_without_a_block_is_what_is_seen(
+    on_disk, check, disk
+):
+    """And it is committed when there is room again."""
+    crowd = Crowd(disk / "crowd")
+    wanted = {}
+    with on_disk() as m:
+        m.table.mkdir()
+        for n in range(100):
+            wanted[f"{n}"] = os.urandom(200)
+            write(m.table / f"{n}", wanted[f"{n}"], sync=False)
+        fsync_path(m.table)
+        crowd.fill()
+        for name, data in list(wanted.items()):
+            try:
+                os.truncate(m.table / name, 100)
+                wanted[name] = data[:100]
+            except OSError as error:
+                assert error.errno == errno.ENOSPC
+            verify(m.table, wanted)
+        crowd.leave()
+        assert eventually(lambda: is_committed(m))
+    with on_disk() as m:
+        verify(m.table, wanted)
+    check(disk / "store")
+
+
+def test_what_a_merge_left_when_it_was_killed_is_room_to_mount_again(on_disk, check, disk):
+    kept = {}
+    with on_disk() as m:
+        m.table.mkdir()
+        for n in range(2000):
+            kept[f"{n}"] = os.urandom(900)
+            write(m.table / f"{n}", kept[f"{n}"], sync=False)
+        fsync_path(m.table)
+        m.crash()
+    Crowd(disk / "store/kv/999999.ldb").fill()
+    with on_disk() as m:
+        verify(m.table, kept)
+        assert eventually(lambda: can_write(m, 5_000_000))
+    check(disk / "store")
+
+
+def test_a_transaction_whose_moment_went_with_a_full_disk_can_be_given_up(
+    on_disk, check, disk
+):
+    """A write that failed has the store opened anew, and no moment outlives that."""
+    crowd = Crowd(disk / "crowd")
+    with on_disk() as m:
+        m.table.mkdir()
+        for name in ("in", "out"):
+            write(m.table / name, b"old")
+        tx = Tx(m)
+        write(tx.table / "in", b"new", sync=False)
+        crowd.fill()
+        with fails(errno.ENOSPC):
+            for n in range(1000):
+                os.rename(m.table / "out", m.table / "other")
+                os.rename(m.table / "other", m.table / "out")
+        crowd.leave()
+        (m.table / "dir").mkdir()
+        with fails(errno.ECANCELED):
+            os.listdir(tx.table)
+        tx.abort()
+        assert os.listdir(m.path / ".tx") == []
+        with Tx(m) as again:
+            write(again.table / "in", b"newer", sync=False)
+            again.commit()
+        assert (m.table / "in").read_bytes() == b"newer"
+    check(disk / "store")
+
+
+def is_committed(m):
+    return "uncommitted 0" in (m.path / ".mnefs/status").read_text()

@@ -432,6 +432,7 @@ static int open_db(MneLevelKv *kv, const MneLeveldbOptions *options)
 	MNE_TRY(mne_manifest_mend(kv->path));
 	MNE_TRY(require_current(kv->path, options->create));
 	MNE_TRY(mne_wal_cut(kv->wal, kv->outside));
+	(void)mne_manifest_leftovers(kv->path, true); /* room for what the logs hold */
 	if (kv->outside)
 		MNE_TRY(kv->outside->settle(kv->outside->user));
 	leveldb_options_set_create_if_missing(kv->options, options->create);

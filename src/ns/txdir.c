@@ -90,14 +90,18 @@ static void found_root(MneNs *ns, MneNsTx *tx, const MneNode *node, MneSlice nam
 	out->entry_timeout = 0; /* it ends, and the next may have its name */
 }
 
+/* One that has lost what it looked at must still be found by who gives it up. */
 static int lookup_root(MneNs *ns, MneNsTx *tx, MneSlice name, MneFound *out)
 {
 	MnePlace root = { .table = MNE_ROOT_TABLE,
 			  .rec = MNE_ROOT_DIR,
 			  .is_dir = true };
 	g_auto(MneNode) node = { 0 };
+	int err = mne_live_node(mne_ns_tx_store(tx), &root, &node);
 
-	MNE_TRY(mne_live_node(mne_ns_tx_store(tx), &root, &node));
+	if (mne_err_is(err, MNE_E_KV_SNAPSHOT))
+		err = mne_live_node(ns->store, &root, &node);
+	MNE_TRY(err);
 	found_root(ns, tx, &node, name, out);
 	return 0;
 }

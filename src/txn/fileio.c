@@ -501,5 +501,8 @@ int mne_truncate(MneStore *store, const MnePlace *place, uint64_t size,
 	if (err == 0)
 		err = mne_file_node(file, out_node);
 	closed = mne_file_close(file, true);
+	/* It is seen from now on, and a commit that finds no room is tried again. */
+	if (err == 0 && mne_err_is(closed, ENOSPC))
+		return 0;
 	return err < 0 ? err : closed;
 }
