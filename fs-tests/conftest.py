@@ -87,14 +87,17 @@ def pytest_addoption(parser):
         "--open-files", type=int, default=20_000, help="how many are opened at once"
     )
     group.addoption(
-        "--full-disk", type=float, default=6, help="seconds of load on a full disk"
+        "--full-disk-seconds",
+        type=float,
+        default=18,
+        help="how long a disk stays full",
     )
     group.addoption("--soak", type=float, default=12, help="seconds of mixed load")
     group.addoption(
         "--histories", type=int, default=40, help="how many random histories to follow"
     )
     group.addoption(
-        "--seed", type=int, help="of what is random in test_changed.py; else a new one"
+        "--seed", type=int, help="of what is random in some tests; else a new one"
     )
     group.addoption(
         "--power-cut", type=int, help="of these, try only the one of this number"

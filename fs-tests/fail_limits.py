@@ -1,20 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# fail_limits.py - a mount at its limits: descriptors, open files, memory, a full disk
-# under load
-#
-# --full-disk SECONDS and --soak SECONDS (test_soak.py) make it long.
+# fail_limits.py - a mount at its limits: descriptors, open files, memory
 
 import errno
 import os
 import random
 import resource
-import shutil
 import time
 
 import pytest
 
-from harness import eventually, fails, fsync_path, in_child, is_sanitized, loop_disk
+from harness import eventually, fsync_path, is_sanitized
 
 QUIET = {"G_MESSAGES_DEBUG": None}
 SMALL = {**QUIET, "MNE_DEBUG": "unit=65536"}
@@ -218,94 +214,3 @@ def test_what_many_writers_have_not_committed_does_not_fill_the_memory(mount, ch
         for n in range(0, count, 97):
             assert (m.table / f"f{n}").read_bytes() == piece * rounds
     check()
-
-
-# --- a full disk under load ------------------------------------------------------------
-
-
-def churn(top, seed, end):
-    """Write, overwrite and delete until the end; every byte that is there can be read."""
-    rng = random.Random(seed)
-    mine = top / f"w{seed}"
-    mine.mkdir(exist_ok=True)
-    full = 0
-    while time.monotonic() < end:
-        path = mine / f"f{rng.randrange(60)}"
-        size = rng.choice([100, 5000, 200_000, 1_500_000])
-        try:
-            if rng.random() < 0.25:
-                path.unlink(missing_ok=True)
-            else:
-                fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
-                try:
-                    data = b"%d " % seed * (size // 2)
-                    while data:
-                        data = data[os.write(fd, data) :]
-                finally:
-                    os.close(fd)
-        except OSError as error:
-            assert error.errno == errno.ENOSPC, error
-            full += 1
-            if full % 20 == 0:
-                for old in list(mine.iterdir())[:30]:
-                    old.unlink(missing_ok=True)
-        for old in list(mine.iterdir())[:2]:
-            data = old.read_bytes()
-            assert data == (b"%d " % seed * len(data))[: len(data)], old
-    return full
-
-
-@pytest.mark.root
-@pytest.mark.timeout(5000)
-def test_a_disk_that_is_full_under_load_stays_sound(make_mount, cli, tmp_path, request):
-    """D4; then there is room again, and everything goes on."""
-    seconds = request.config.getoption("--full-disk")
-    with loop_disk(64, tmp_path / "disk") as at:
-        with make_mount(at / "store", tmp_path / "mnt", "create", env=QUIET) as m:
-            m.expect_log("(?i)space|full|ENOSPC")
-            m.table.mkdir()
-            end = time.monotonic() + seconds
-            clients = []
-            for seed in range(3):
-                read_end, write_end = os.pipe()
-                pid = os.fork()
-                if pid == 0:
-                    status = 1
-                    try:
-                        os.write(write_end, b"%d" % churn(m.table, seed, end))
-                        status = 0
-                    finally:
-                        os._exit(status)
-                os.close(write_end)
-                clients.append((pid, read_end))
-            names = 0
-            while time.monotonic() < end:
-                try:
-                    m.checkpoint(f"c{names}")
-                    m.drop(f"c{names}")
-                except OSError as error:
-                    assert error.errno == errno.ENOSPC
-                names += 1
-                time.sleep(0.3)
-            assert all(os.waitpid(pid, 0)[1] == 0 for pid, _ in clients)
-            assert sum(int(os.read(end_, 20)) for _, end_ in clients), "never full"
-            for name in os.listdir(m.checkpoints):
-                m.drop(name)
-            for seed in range(3):
-                shutil.rmtree(m.table / f"w{seed}")
-            with fails(errno.ENOENT):
-                os.stat(m.table / "w0")
-            assert eventually(lambda: in_child(lambda: can_write(m.table, 15 * MIB)))
-        done = cli("check", at / "store")
-        assert done.returncode == 0, done
-
-
-def can_write(top, size):
-    try:
-        with open(top / "again", "wb") as file:
-            file.write(os.urandom(size))
-            os.fsync(file.fileno())
-    except OSError as error:
-        assert error.errno == errno.ENOSPC
-        return False
-    return True
