@@ -308,6 +308,68 @@ def test_without_waiting_a_read_says_that_there_is_nothing(fs):
     os.close(fd)
 
 
+def readable(fd, seconds=0):
+    return bool(select.select([fd], [], [], seconds)[0])
+
+
+def test_poll_says_when_there_is_something_to_read(fs, listen):
+    events = listen("table=t")
+    assert not readable(events.fd)
+    mark(fs)  # is not for it
+    os.mkdir(fs.path / "other")
+    (fs.path / "other/f").write_text("x")
+    assert not readable(events.fd, 0.3)
+    for n in range(3):
+        timer = threading.Timer(0.1, (fs.table / f"f{n}").write_text, ("x",))
+        timer.start()
+        assert readable(events.fd, PATIENCE)
+        timer.join()
+        assert events.next()["path"] == f"t/f{n}"
+        assert not readable(events.fd)
+
+
+def test_many_threads_poll_one_open_file(fs, listen):
+    events = listen("system=1")
+    seen = []
+    threads = [
+        threading.Thread(target=lambda: seen.append(readable(events.fd, PATIENCE)))
+        for _ in range(10)
+    ]
+    for thread in threads:
+        thread.start()
+        readable(events.fd)  # does not wait, and takes nothing from those that do
+    time.sleep(0.1)
+    mark(fs)
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert seen == [True] * 10
+
+
+def test_polls_that_wait_end_when_the_daemon_stops(mount):
+    m = mount()
+    fd = os.open(m.path / ".mnefs/events", os.O_RDONLY)
+    os.read(fd, 65536)
+    thread = threading.Thread(target=readable, args=(fd, PATIENCE))
+    thread.start()
+    time.sleep(0.1)
+    os.kill(m.process.pid, signal.SIGTERM)
+    thread.join(PATIENCE / 2)
+    assert not thread.is_alive()
+    os.close(fd)
+    assert m.process.wait(PATIENCE) == 0
+
+
+def test_records_and_other_files_are_always_ready(fs):
+    (fs.table / "f").write_text("x")
+    fs.checkpoint("c")
+    for path in (fs.table / "f", fs.checkpoints / "c/t/f", fs.path / ".mnefs/status"):
+        fd = os.open(path, os.O_RDONLY)
+        poll = select.poll()
+        poll.register(fd, select.POLLIN | select.POLLOUT)
+        assert poll.poll(PATIENCE * 1000) == [(fd, select.POLLIN | select.POLLOUT)]
+        os.close(fd)
+
+
 def test_many_can_wait_while_others_work(fs, listen):
     listeners = [listen("system=1") for _ in range(40)]
     seen = []
@@ -392,9 +454,15 @@ def test_watch_shows_events_as_they_come(fs, mnefs):
     assert event["path"] == "t/a"
     assert event["new"]["size"] == 1
     process.terminate()
-    (fs.table / "b").write_text("1")  # over io_uring the kernel may forget to interrupt it
     process.wait(PATIENCE)
     process.stdout.close()
+
+
+def test_watch_ends_with_whoever_reads_it(fs, mnefs):
+    process = subprocess.Popen([mnefs, "-C", fs.path, "watch"], stdout=subprocess.PIPE)
+    assert json.loads(process.stdout.readline())["event"] == "subscribed"
+    process.stdout.close()
+    assert process.wait(PATIENCE) == -signal.SIGPIPE  # though nothing happens
 
 
 def test_the_debug_level_is_changed_at_run_time(fs):

@@ -5,6 +5,7 @@
 import errno
 import json
 import os
+import select
 import threading
 import time
 
@@ -258,6 +259,21 @@ def test_a_process_is_a_hook_as_long_as_it_holds_the_file_open(m, hooks):
     m.checkpoint("d")
     assert hooks.calls() == ["10-file prepare d", "10-file after d ok"]
     assert two.heard[-1] == "after stop ok"
+
+
+def test_a_process_can_poll_until_it_is_asked(m):
+    fd = os.open(m.path / ".mnefs/hooks/join", os.O_RDWR)
+    assert select.select([fd], [fd], [], 0) == ([], [fd], [])
+    making = threading.Thread(target=m.checkpoint, args=("c",))
+    making.start()
+    assert select.select([fd], [], [], 10)[0]
+    assert os.read(fd, 4096) == b"prepare c\n"
+    assert not select.select([fd], [], [], 0)[0]
+    os.write(fd, b"ready\n")
+    assert select.select([fd], [], [], 10)[0]
+    assert os.read(fd, 4096) == b"after c ok\n"
+    making.join()
+    os.close(fd)
 
 
 def test_a_process_may_refuse_be_late_or_go(m):

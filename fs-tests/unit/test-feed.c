@@ -160,6 +160,77 @@ static void *read_to_the_end(void *data)
 	return GSIZE_TO_POINTER(all);
 }
 
+typedef struct {
+	unsigned rung, forgotten;
+} Heard;
+
+static void count_rung(void *data)
+{
+	((Heard *)data)->rung++;
+}
+
+static void count_forgotten(void *data)
+{
+	((Heard *)data)->forgotten++;
+}
+
+static void assert_heard(const Heard *heard, unsigned rung, unsigned forgotten)
+{
+	g_assert_cmpuint(heard->rung, ==, rung);
+	g_assert_cmpuint(heard->forgotten, ==, forgotten);
+}
+
+static void test_who_polls_is_told_once_when_there_is_something(void)
+{
+	char *tables[] = { (char *)"a", NULL };
+	const MneFeedFilter one = { .tables = tables };
+	MneFeed *feed = mne_feed_new(2000);
+	bool complete;
+	MneFeedReader *reader = mne_feed_subscribe(feed, &one, 0, 0, &complete);
+	Heard heard = { 0 };
+	const MneBell full = { count_rung, count_forgotten, &heard };
+	MneBell bell = full, none = { 0 };
+
+	g_assert_false(mne_feed_poll(reader, &bell));
+	g_assert_null(bell.ring); /* it hangs there */
+	g_assert_false(mne_feed_poll(reader, &none));
+	for (unsigned i = 1; i < 100; i++) /* more than the feed keeps */
+		tell(feed, i, "b", false);
+	assert_heard(&heard, 0, 0);
+	tell(feed, 100, "a", false);
+	tell(feed, 101, "a", false);
+	assert_heard(&heard, 1, 0);
+	bell = full;
+	g_assert_true(mne_feed_poll(reader, &bell));
+	g_assert_nonnull(bell.ring);
+	assert_reads(reader, "{\"n\":100}\n{\"n\":101}\n"); /* nothing was lost */
+
+	g_assert_false(mne_feed_poll(reader, &bell));
+	bell = full;
+	g_assert_false(mne_feed_poll(reader, &bell));
+	assert_heard(&heard, 1, 1); /* the last one counts */
+	mne_feed_close(feed);
+	assert_heard(&heard, 2, 1);
+	g_assert_true(mne_feed_poll(reader, &none));
+	mne_feed_unsubscribe(reader);
+	mne_feed_free(feed);
+}
+
+static void test_who_polls_may_leave(void)
+{
+	MneFeed *feed = mne_feed_new(1 << 20);
+	bool complete;
+	MneFeedReader *reader = mne_feed_subscribe(feed, &everything, 0, 0, &complete);
+	Heard heard = { 0 };
+	MneBell bell = { count_rung, count_forgotten, &heard };
+
+	g_assert_false(mne_feed_poll(reader, &bell));
+	mne_feed_unsubscribe(reader);
+	assert_heard(&heard, 0, 1);
+	tell(feed, 1, "t", false);
+	mne_feed_free(feed);
+}
+
 static void test_who_waits_hears_what_comes_and_then_the_end(void)
 {
 	MneFeed *feed = mne_feed_new(1 << 20);
@@ -189,6 +260,9 @@ int main(int argc, char **argv)
 			test_what_came_while_nobody_listened_is_not_complete);
 	g_test_add_func("/feed/a_slow_reader_resumes_after_the_last_whole_commit",
 			test_a_slow_reader_resumes_after_the_last_whole_commit);
+	g_test_add_func("/feed/who_polls_is_told_once_when_there_is_something",
+			test_who_polls_is_told_once_when_there_is_something);
+	g_test_add_func("/feed/who_polls_may_leave", test_who_polls_may_leave);
 	g_test_add_func("/feed/who_waits_hears_what_comes_and_then_the_end",
 			test_who_waits_hears_what_comes_and_then_the_end);
 	return g_test_run();

@@ -12,6 +12,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -45,11 +47,24 @@ static char *query(const MneCli *cli)
 	return g_string_free(name, FALSE);
 }
 
+/* Until there is something to read, or nobody who reads what we say: as a write would. */
+static void await(int fd)
+{
+	struct pollfd both[] = { { .fd = fd, .events = POLLIN },
+				 { .fd = STDOUT_FILENO } };
+
+	while (poll(both, G_N_ELEMENTS(both), -1) < 0 && errno == EINTR)
+		continue;
+	if (both[1].revents & POLLERR)
+		(void)raise(SIGPIPE);
+}
+
 /* Of many that wait over io_uring some are told to ask again. */
 static ssize_t read_some(int fd, char *buffer, size_t len)
 {
 	ssize_t got;
 
+	await(fd);
 	do
 		got = read(fd, buffer, len);
 	while (got < 0 && errno == EINTR);

@@ -41,6 +41,8 @@ void mne_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
 		  struct fuse_file_info *info);
 void mne_op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t len,
 		      struct fuse_file_info *info);
+void mne_op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info,
+		 struct fuse_pollhandle *poll);
 void mne_op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
 		  struct fuse_file_info *info);
 

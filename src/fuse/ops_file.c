@@ -18,6 +18,7 @@
 #include "ns/reopen.h"
 
 #include <fcntl.h>
+#include <poll.h>
 
 static MneHandle *handle_of(const struct fuse_file_info *info)
 {
@@ -260,4 +261,32 @@ void mne_op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
 		mne_reply_err(req, "lseek", ino, err);
 	else
 		fuse_reply_lseek(req, (off_t)found);
+}
+
+static void tell_poll(void *data)
+{
+	(void)fuse_lowlevel_notify_poll(data);
+	fuse_pollhandle_destroy(data);
+}
+
+static void forget_poll(void *data)
+{
+	fuse_pollhandle_destroy(data);
+}
+
+/* poll: NULL when nobody waits for it.  The kernel's answer to a notice takes no lock of a
+ * file, so that it can be sent with one of ours held. */
+void mne_op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info,
+		 struct fuse_pollhandle *poll)
+{
+	MneBell bell = { 0 };
+	unsigned events = POLLOUT | POLLWRNORM;
+
+	(void)ino;
+	if (poll)
+		bell = (MneBell){ tell_poll, forget_poll, poll };
+	if (mne_handle_poll(handle_of(info), &bell))
+		events |= POLLIN | POLLRDNORM;
+	mne_bell_clear(&bell);
+	fuse_reply_poll(req, events);
 }

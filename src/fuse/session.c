@@ -86,6 +86,7 @@ const struct fuse_lowlevel_ops *mne_ops(void)
 		.fsync = mne_op_fsync,
 		.fallocate = mne_op_fallocate,
 		.lseek = mne_op_lseek,
+		.poll = mne_op_poll,
 		.opendir = mne_op_opendir,
 		.readdir = mne_op_readdir,
 		.readdirplus = mne_op_readdirplus,

@@ -216,6 +216,7 @@ const char *const *mne_wire_names(void)
 		[FUSE_CREATE] = "create",
 		[FUSE_INTERRUPT] = "interrupt",
 		[FUSE_IOCTL] = "ioctl",
+		[FUSE_POLL] = "poll",
 		[FUSE_BATCH_FORGET] = "batch_forget",
 		[FUSE_FALLOCATE] = "fallocate",
 		[FUSE_READDIRPLUS] = "readdirplus",

@@ -42,6 +42,9 @@ typedef struct {
 	/* Whoever waits looks at its MneCtlWait again; NULL: nobody ever waits.
 	 * Called with a lock held: it takes none but those from MNE_RANK_HANDLE on. */
 	void (*wake)(MneCtlFile *file);
+	/* Would a read not wait?  If it would, takes the bell and rings it when it would not.
+	 * NULL: reads never wait. */
+	bool (*poll)(MneCtlFile *file, MneBell *io_bell);
 } MneCtlFileOps;
 
 /* Open files embed this first. */

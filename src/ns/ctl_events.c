@@ -182,6 +182,21 @@ static int events_write(MneCtlFile *file, MneSlice bytes,
 	return 0;
 }
 
+static bool has_past(Events *events)
+{
+	MNE_WITH_LOCK(&events->lock);
+	return events->replay || events->rest->len > 0;
+}
+
+static bool events_poll(MneCtlFile *file, MneBell *io_bell)
+{
+	Events *events = (Events *)file;
+
+	if (!events->reader || has_past(events))
+		return true; /* without a reader, a read fails at once */
+	return mne_feed_poll(events->reader, io_bell);
+}
+
 static void events_wake(MneCtlFile *file)
 {
 	Events *events = (Events *)file;
@@ -229,6 +244,7 @@ static int events_open(MneNs *ns, const char *const *args, const MneCtlOpen *how
 		.write = events_write,
 		.close = events_close,
 		.wake = events_wake,
+		.poll = events_poll,
 	};
 	g_auto(Query) query = { 0 };
 	Events *events;

@@ -196,6 +196,13 @@ void mne_handle_wake(MneHandle *handle)
 	handle->control->ops->wake(handle->control);
 }
 
+bool mne_handle_poll(MneHandle *handle, MneBell *io_bell)
+{
+	if (!handle->control || !handle->control->ops->poll)
+		return true;
+	return handle->control->ops->poll(handle->control, io_bell);
+}
+
 ssize_t mne_handle_read_control(MneHandle *handle, uint64_t offset, void *buffer,
 				size_t len, const MneCtlWait *wait)
 {

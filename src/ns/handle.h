@@ -28,6 +28,9 @@ bool mne_handle_is_control(const MneHandle *handle);
 /* Of a control file: its reads and writes may wait for something to happen. */
 bool mne_handle_may_wait(const MneHandle *handle);
 void mne_handle_wake(MneHandle *handle);
+/* Would a read not wait?  If it would, takes the bell and rings it when it would not, with a
+ * lock held. */
+bool mne_handle_poll(MneHandle *handle, MneBell *io_bell);
 ssize_t mne_handle_read_control(MneHandle *handle, uint64_t offset, void *buffer,
 				size_t len, const MneCtlWait *wait) MNE_CHECKED;
 ssize_t mne_handle_write_control(MneHandle *handle, MneSlice bytes,

@@ -33,6 +33,7 @@ typedef struct {
 	MneCond changed; /* there is something to read, an answer, or a reason to look */
 	State state;
 	GString *unread; /* what it has not read yet */
+	MneBell bell; /* of who polls for that */
 	GString *line; /* what it wrote without a newline yet */
 	MneHookAnswer answer; /* while ASKED */
 	bool answered;
@@ -64,6 +65,7 @@ static void say(Process *process, const MneHookCall *call)
 			       call->checkpoint, call->result ? " " : "",
 			       call->result ? call->result : "");
 	mne_cond_broadcast(&process->changed);
+	mne_bell_ring(&process->bell);
 }
 
 static void gone(MneHookAnswer *out)
@@ -213,9 +215,21 @@ static void join_wake(MneCtlFile *file)
 	mne_cond_broadcast(&process->changed);
 }
 
+static bool join_poll(MneCtlFile *file, MneBell *io_bell)
+{
+	Process *process = ((Join *)file)->process;
+
+	MNE_WITH_LOCK(&process->lock);
+	if (process->unread->len > 0)
+		return true;
+	mne_bell_hang(&process->bell, io_bell);
+	return false;
+}
+
 static void say_goodbye(Process *process)
 {
 	MNE_WITH_LOCK(&process->lock);
+	mne_bell_clear(&process->bell); /* before the file goes */
 	process->state = GONE;
 	mne_cond_broadcast(&process->changed);
 }
@@ -260,8 +274,8 @@ static Process *process_new(MneHooks *hooks, pid_t pid)
 
 int mne_hook_join(MneHooks *hooks, const MneCtlOpen *how, MneCtlFile **out_file)
 {
-	static const MneCtlFileOps ops = { join_read, join_write, join_close,
-					   join_wake };
+	static const MneCtlFileOps ops = { join_read, join_write, join_close, join_wake,
+					   join_poll };
 	Join *join;
 
 	if ((how->flags & O_ACCMODE) != O_RDWR)

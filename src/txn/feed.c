@@ -42,6 +42,7 @@ struct MneFeedReader {
 	uint64_t heard; /* the last commit of which all was read */
 	GString *rest; /* of a line that did not fit */
 	size_t rest_at;
+	MneBell bell; /* of who polls, and has read everything */
 };
 
 static void item_free(Item *item)
@@ -78,6 +79,8 @@ void mne_feed_close(MneFeed *feed)
 	MNE_WITH_LOCK(&feed->lock);
 	feed->closed = true;
 	mne_cond_broadcast(&feed->came);
+	for (GList *at = feed->readers.head; at; at = at->next)
+		mne_bell_ring(&((MneFeedReader *)at->data)->bell);
 }
 
 bool mne_feed_wants_changes(MneFeed *feed)
@@ -116,6 +119,65 @@ static void make_room(MneFeed *feed)
 	}
 }
 
+void mne_feed_begin(GString *to, const char *event, uint64_t seq, double time)
+{
+	g_string_append(to, "{\"event\":");
+	mne_text_add_json(to, mne_slice_str(event));
+	g_string_append_printf(to, ",\"seq\":%" G_GUINT64_FORMAT ",\"time\":%.3f", seq,
+			       time);
+}
+
+static void say_overflow(MneFeedReader *reader)
+{
+	MneFeed *feed = reader->feed;
+
+	mne_feed_begin(reader->rest, "overflow", feed->complete_from,
+		       (double)g_get_real_time() / 1e6);
+	g_string_append_printf(reader->rest, ",\"resume\":%" G_GUINT64_FORMAT "}\n",
+			       reader->heard);
+	reader->next = feed->first;
+}
+
+static void say_item(MneFeedReader *reader, const Item *item)
+{
+	if (!item->more)
+		reader->heard = MAX(reader->heard, item->seq);
+	if (!filter_takes(&reader->filter, item->table))
+		return;
+	g_string_append(reader->rest, item->line);
+	if (reader->filter.detailed && item->detail)
+		g_string_append(reader->rest, item->detail);
+	g_string_append(reader->rest, "}\n");
+}
+
+/* Up to `wanted` bytes of what is there into rest.  Caller holds the lock. */
+static void gather(MneFeedReader *reader, size_t wanted)
+{
+	MneFeed *feed = reader->feed;
+	GList *at;
+
+	if (reader->next < feed->first)
+		say_overflow(reader);
+	at = g_queue_peek_nth_link(&feed->items, (guint)(reader->next - feed->first));
+	for (; at && reader->rest->len < wanted; at = at->next, reader->next++)
+		say_item(reader, at->data);
+}
+
+/* Who polls has read everything but this; what it does not want it passes by.  Caller holds
+ * the lock. */
+static void ring(MneFeed *feed)
+{
+	for (GList *at = feed->readers.head; at; at = at->next) {
+		MneFeedReader *reader = at->data;
+
+		if (!reader->bell.ring)
+			continue;
+		gather(reader, 1);
+		if (reader->rest->len > 0)
+			mne_bell_ring(&reader->bell);
+	}
+}
+
 void mne_feed_tell(MneFeed *feed, const MneFeedEvent *event)
 {
 	Item *item = g_new0(Item, 1);
@@ -131,16 +193,9 @@ void mne_feed_tell(MneFeed *feed, const MneFeedEvent *event)
 	MNE_WITH_LOCK(&feed->lock);
 	feed->bytes += item->bytes;
 	g_queue_push_tail(&feed->items, item);
+	ring(feed);
 	make_room(feed);
 	mne_cond_broadcast(&feed->came);
-}
-
-void mne_feed_begin(GString *to, const char *event, uint64_t seq, double time)
-{
-	g_string_append(to, "{\"event\":");
-	mne_text_add_json(to, mne_slice_str(event));
-	g_string_append_printf(to, ",\"seq\":%" G_GUINT64_FORMAT ",\"time\":%.3f", seq,
-			       time);
 }
 
 void mne_feed_tell_system(MneFeed *feed, const char *event, uint64_t seq,
@@ -199,6 +254,7 @@ static void leave(MneFeedReader *reader)
 
 	MNE_WITH_LOCK(&feed->lock);
 	g_queue_unlink(&feed->readers, &reader->link);
+	mne_bell_clear(&reader->bell);
 	if (wants_records(&reader->filter) && --feed->listening == 0)
 		atomic_store(&feed->wants_changes, false);
 }
@@ -215,42 +271,6 @@ void mne_feed_greet(MneFeedReader *reader, const char *lines)
 {
 	MNE_WITH_LOCK(&reader->feed->lock);
 	g_string_append(reader->rest, lines);
-}
-
-static void say_overflow(MneFeedReader *reader)
-{
-	MneFeed *feed = reader->feed;
-
-	mne_feed_begin(reader->rest, "overflow", feed->complete_from,
-		       (double)g_get_real_time() / 1e6);
-	g_string_append_printf(reader->rest, ",\"resume\":%" G_GUINT64_FORMAT "}\n",
-			       reader->heard);
-	reader->next = feed->first;
-}
-
-static void say_item(MneFeedReader *reader, const Item *item)
-{
-	if (!item->more)
-		reader->heard = MAX(reader->heard, item->seq);
-	if (!filter_takes(&reader->filter, item->table))
-		return;
-	g_string_append(reader->rest, item->line);
-	if (reader->filter.detailed && item->detail)
-		g_string_append(reader->rest, item->detail);
-	g_string_append(reader->rest, "}\n");
-}
-
-/* Up to `wanted` bytes of what is there into rest.  Caller holds the lock. */
-static void gather(MneFeedReader *reader, size_t wanted)
-{
-	MneFeed *feed = reader->feed;
-	GList *at;
-
-	if (reader->next < feed->first)
-		say_overflow(reader);
-	at = g_queue_peek_nth_link(&feed->items, (guint)(reader->next - feed->first));
-	for (; at && reader->rest->len < wanted; at = at->next, reader->next++)
-		say_item(reader, at->data);
 }
 
 static size_t take_rest(MneFeedReader *reader, void *buffer, size_t len)
@@ -285,6 +305,18 @@ ssize_t mne_feed_read(MneFeedReader *reader, void *buffer, size_t len,
 		mne_cond_wait(&feed->came, &feed->lock);
 	}
 	return (ssize_t)take_rest(reader, buffer, len);
+}
+
+bool mne_feed_poll(MneFeedReader *reader, MneBell *io_bell)
+{
+	MneFeed *feed = reader->feed;
+
+	MNE_WITH_LOCK(&feed->lock);
+	gather(reader, 1);
+	if (reader->rest->len > 0 || feed->closed)
+		return true;
+	mne_bell_hang(&reader->bell, io_bell);
+	return false;
 }
 
 void mne_feed_wake(MneFeedReader *reader)

@@ -14,6 +14,7 @@
  */
 #pragma once
 
+#include "util/bell.h"
 #include "util/error.h"
 #include "util/slice.h"
 
@@ -73,5 +74,8 @@ void mne_feed_greet(MneFeedReader *reader, const char *lines);
  * not wait, -EAGAIN.  0: the feed was closed.  -EINTR. */
 ssize_t mne_feed_read(MneFeedReader *reader, void *buffer, size_t len,
 		      const _Atomic bool *over) MNE_CHECKED;
+/* Is there something to read, or the end?  If not, takes the bell and rings it when there
+ * is, with the feed's lock held. */
+bool mne_feed_poll(MneFeedReader *reader, MneBell *io_bell);
 /* Whoever reads looks at *over. */
 void mne_feed_wake(MneFeedReader *reader);
