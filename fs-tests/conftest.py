@@ -60,6 +60,12 @@ def pytest_addoption(parser):
         "--crash-rounds", type=int, default=10, help="how often writers are killed"
     )
     group.addoption(
+        "--call-kills",
+        type=int,
+        default=10,
+        help="how often the daemon is killed at some system call",
+    )
+    group.addoption(
         "--bank-seconds", type=float, default=12, help="how long money is moved"
     )
     group.addoption(
@@ -178,7 +184,7 @@ def make_mount(request, mnefs, tmp_path, reaper):
     count = itertools.count(1)
     reaper.tell("test", seconds - REAP_BEFORE)
 
-    def make(store, path, *options, env=None):
+    def make(store, path, *options, env=None, inside=()):
         # A test that mounts hundreds of times keeps the logs of the last few.
         for old in request.node.daemon_logs[:-20]:
             old.unlink(missing_ok=True)
@@ -194,7 +200,7 @@ def make_mount(request, mnefs, tmp_path, reaper):
             log,
             options=options,
             env=env,
-            wrapper=wrapper,
+            wrapper=[*wrapper, *inside],
             reaper=reaper,
         )
         mounts.append(made)
@@ -216,9 +222,9 @@ def make_mount(request, mnefs, tmp_path, reaper):
 
 @pytest.fixture
 def mount(make_mount, store, tmp_path):
-    def make(*options, env=None, create=True, at="mnt"):
+    def make(*options, env=None, create=True, at="mnt", inside=()):
         words = ("create", *options) if create else options
-        return make_mount(store, tmp_path / at, *words, env=env)
+        return make_mount(store, tmp_path / at, *words, env=env, inside=inside)
 
     return make
 

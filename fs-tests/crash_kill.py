@@ -13,6 +13,8 @@
 #
 # The store is the same over all rounds.
 
+import contextlib
+import mmap
 import os
 import random
 import struct
@@ -35,10 +37,12 @@ def slot(number):
 
 
 class Writer:
-    """A child that works until the daemon is gone; what it had acknowledged."""
+    """A child that works until it is stopped, or the daemon is gone; what it had
+    acknowledged."""
 
     def __init__(self, mnt, writer, start):
         self.writer = writer
+        self.told = mmap.mmap(-1, 1)
         read_end, write_end = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
@@ -57,6 +61,8 @@ class Writer:
         mine = mnt / "t" / f"w{self.writer}"
         random_ = random.Random(start * 10 + self.writer)
         for number in range(start, 10**9):
+            if self.told[0]:
+                return
             sync = random_.random() < 0.2
             data = content(self.writer, number)
             if number % 3 == 0:
@@ -81,6 +87,10 @@ class Writer:
                 os.fsync(fd)
         finally:
             os.close(fd)
+
+    def stop(self):
+        """Between two changes, if the daemon lives."""
+        self.told[0] = 1
 
     def acknowledged(self):
         """The last number, once the child is gone."""
@@ -116,21 +126,57 @@ def last_of_prefix(numbers):
     return last
 
 
+def make_places(m):
+    m.table.mkdir()
+    for writer in range(WRITERS):
+        (m.table / f"w{writer}").mkdir()
+
+
+def checkpoints_while(goes_on, m, round_):
+    """Make some and drop others; those that are there, also if the daemon goes."""
+    made, count = [], 0
+    with contextlib.suppress(OSError):
+        while goes_on():
+            count += 1
+            name = f"{round_}-{count}"
+            (m.checkpoints / name).mkdir()
+            made.append(name)
+            if len(made) > 3:
+                gone = made.pop(0)
+                (m.checkpoints / gone).rmdir()
+            time.sleep(0.05)
+    return made
+
+
 def kill_while_writing(m, round_, starts):
     writers = [Writer(m.path, n, starts[n]) for n in range(WRITERS)]
-    made, count = [], 0
     end = time.monotonic() + random.Random(round_).uniform(0.1, 1.2)
-    while time.monotonic() < end:
-        count += 1
-        name = f"{round_}-{count}"
-        (m.checkpoints / name).mkdir()
-        made.append(name)
-        if len(made) > 3:
-            gone = made.pop(0)
-            (m.checkpoints / gone).rmdir()
-        time.sleep(0.05)
+    made = checkpoints_while(lambda: time.monotonic() < end, m, round_)
+    assert m.is_alive(), "the daemon died"
     m.crash()
     return made, [w.acknowledged() for w in writers]
+
+
+def at_least(acknowledged, starts):
+    """What each writer has said it synced, and what was there when it began."""
+    return [max(last, start - 1) for last, start in zip(acknowledged, starts)]
+
+
+def compare(m, made, least):
+    """What is there against what must be; of each writer the last number."""
+    present = set(os.listdir(m.checkpoints))
+    assert set(made) <= present
+    lasts = []
+    for writer in range(WRITERS):
+        last = last_of_prefix(numbers_in(m.table, writer))
+        assert last >= least[writer], f"writer {writer} lost fsynced data"
+        for name in made:
+            then = last_of_prefix(numbers_in(m.checkpoints / name / "t", writer))
+            assert then <= last
+        lasts.append(last)
+    for name in present:
+        (m.checkpoints / name).rmdir()
+    return lasts
 
 
 @pytest.mark.timeout(1000)
@@ -139,28 +185,16 @@ def test_after_kill_9_everything_fsynced_is_there_and_the_rest_is_a_prefix(
 ):
     quiet = {"G_MESSAGES_DEBUG": None}
     with mount(env=quiet) as m:
-        m.table.mkdir()
-        for writer in range(WRITERS):
-            (m.table / f"w{writer}").mkdir()
+        make_places(m)
     starts = [0] * WRITERS
     total = 0
     for round_ in range(request.config.getoption("--crash-rounds")):
         m = mount(env=quiet)
         made, acknowledged = kill_while_writing(m, round_, starts)
         with mount(env=quiet) as m:
-            present = set(os.listdir(m.checkpoints))
-            assert set(made) <= present
-            for writer in range(WRITERS):
-                numbers = numbers_in(m.table, writer)
-                last = last_of_prefix(numbers)
-                assert last >= acknowledged[writer], f"writer {writer} lost fsynced data"
-                total += last - starts[writer] + 1
-                starts[writer] = last + 1
-                for name in made:
-                    then = last_of_prefix(numbers_in(m.checkpoints / name / "t", writer))
-                    assert then <= last
-            for name in present:
-                (m.checkpoints / name).rmdir()
+            lasts = compare(m, made, at_least(acknowledged, starts))
+        total += sum(lasts) + WRITERS - sum(starts)
+        starts = [last + 1 for last in lasts]
         check()
     assert total > 50, "the writers did not get anywhere"
 
