@@ -411,6 +411,13 @@ int mne_segment_sync(MneSegment *segment)
 	return fdatasync(segment->fd) < 0 ? -errno : 0;
 }
 
+/* The system keeps in memory, as if it had been written, what it has failed to write. */
+void mne_segment_reread(MneSegment *segment)
+{
+	(void)fdatasync(segment->fd);
+	(void)posix_fadvise(segment->fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
 int mne_segment_truncate(MneSegment *segment, uint64_t size)
 {
 	return ftruncate(segment->fd, (off_t)size) < 0 ? -errno : 0;

@@ -86,4 +86,6 @@ int mne_segment_read(MneSegment *segment, const MneBlobRef *ref, uint32_t from,
 int mne_segment_walk(MneSegment *segment, uint64_t *io_at, MneBlobFrame *out_frame)
 	MNE_CHECKED;
 int mne_segment_sync(MneSegment *segment) MNE_CHECKED;
+/* What is read from now on comes from the disk: what could not be written is not there. */
+void mne_segment_reread(MneSegment *segment);
 int mne_segment_truncate(MneSegment *segment, uint64_t size) MNE_CHECKED;

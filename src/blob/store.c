@@ -426,6 +426,7 @@ void mne_blob_doubt(MneBlobStore *store, uint64_t segment)
 	entry = find(store, segment);
 	if (!entry || !entry->file || g_hash_table_contains(store->dirty, entry))
 		return;
+	mne_segment_reread(file); /* nobody else is here yet */
 	entry->appended++;
 	g_hash_table_add(store->dirty, entry);
 	store->dir_changes++;

@@ -70,8 +70,9 @@ int mne_blob_read(MneBlobStore *store, const MneBlobRef *ref, uint32_t from,
  * is unknown: that barrier and every later one fail. */
 int mne_blob_barrier(MneBlobStore *store) MNE_CHECKED;
 
-/* The segment may hold what an earlier process wrote and did not sync: the next barrier
- * does it.  Nothing happens when there is no such segment. */
+/* The segment may hold what an earlier process wrote and did not sync, or tried in vain to:
+ * what is read of it after this is on the disk, and the next barrier syncs it.  Nothing
+ * happens when there is no such segment.  While the store is opened. */
 void mne_blob_doubt(MneBlobStore *store, uint64_t segment);
 
 /* Accounting.  Live bytes are frame payload bytes that some key still names; the caller

@@ -152,10 +152,8 @@ static bool extent_holds(void *user, MneSlice key, MneSlice value)
 	    mne_value_open(value, &kind, &seq, &payload) < 0 ||
 	    mne_extent_decode(payload, 0, &extent) < 0)
 		return true; /* not what this is about */
-	if (mne_blob_read(volume->blob, &extent.ref, extent.from, &byte, 1) < 0)
-		return false;
 	mne_blob_doubt(volume->blob, extent.ref.segment);
-	return true;
+	return mne_blob_read(volume->blob, &extent.ref, extent.from, &byte, 1) == 0;
 }
 
 static bool super_vouches(void *user, MneSlice key, MneSlice value,
