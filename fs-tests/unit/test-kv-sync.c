@@ -13,6 +13,7 @@
 
 #include "blob/store.h"
 #include "kv/engines.h"
+#include "record/volume.h"
 
 #include <dirent.h>
 #include <dlfcn.h>
@@ -57,6 +58,8 @@ static struct {
 	atomic_bool has_no_locks;
 	void (*before_current)(void); /* comes its new version */
 	atomic_bool names_are_durable;
+	const char *above; /* a directory … */
+	bool above_is_durable; /* … that was synced */
 } fake;
 
 #define NEXT(name) ((__typeof__(name) *)dlsym(RTLD_NEXT, #name))
@@ -105,6 +108,8 @@ int fsync(int fd)
 
 	if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
 		atomic_store(&fake.names_are_durable, true);
+	if (fake.above && is_at(fd, fake.above))
+		fake.above_is_durable = true;
 	return NEXT(fsync)(fd);
 }
 
@@ -389,6 +394,21 @@ static void test_what_an_older_log_has_lost_is_told(Fixture *f,
 	atomic_store(&fake.stalls_tables, false);
 }
 
+/* Recovery would skip what is missing, and go on behind it. */
+static void test_logs_that_have_lost_something_are_not_recovered_from(
+	Fixture *f, gconstpointer data G_GNUC_UNUSED)
+{
+	g_autoptr(MneKv) kv = open_db(f);
+
+	put_some(kv, 0, 3);
+	lose_log();
+	atomic_store(&fake.write_error, ENOSPC);
+	g_assert_cmpint(put(kv, 3), ==, -ENOSPC);
+	g_assert_cmpint(put(kv, 3), ==, -EIO);
+	g_assert_true(has(kv, 2));
+	g_assert_cmpint(mne_kv_barrier(kv), ==, -EIO);
+}
+
 /* ---- names ---- */
 
 static void barrier_now(void)
@@ -411,6 +431,29 @@ static void test_a_barrier_after_healing_covers_the_new_manifests_name(
 	g_assert_false(atomic_load(&fake.names_are_durable));
 	g_assert_cmpint(mne_kv_barrier(kv), ==, 0);
 	g_assert_true(atomic_load(&fake.names_are_durable));
+}
+
+static void test_a_new_store_has_a_durable_name(Fixture *f,
+						gconstpointer data G_GNUC_UNUSED)
+{
+	const MneVolumeOptions options = { .create = true, .in_memory = true };
+	g_autofree char *above = g_build_filename(f->dir, "above", NULL);
+	g_autofree char *path = g_build_filename(above, "store", NULL);
+	g_autofree char *command = g_strdup_printf("rm -r %s", above);
+	MneVolume *volume = NULL;
+
+	fake.above = strrchr(f->dir, '/');
+	g_assert_cmpint(mne_volume_open(path, &options, &volume), ==, 0);
+	g_assert_true(fake.above_is_durable);
+	mne_volume_close(volume, false);
+	g_assert_true(g_spawn_command_line_sync(command, NULL, NULL, NULL, NULL));
+	fake.above_is_durable = false;
+	fake.above = "/above";
+	g_assert_cmpint(g_mkdir(above, 0700), ==, 0);
+	g_assert_cmpint(mne_volume_open(path, &options, &volume), ==, 0);
+	g_assert_true(fake.above_is_durable);
+	mne_volume_close(volume, false);
+	g_assert_true(g_spawn_command_line_sync(command, NULL, NULL, NULL, NULL));
 }
 
 /* ---- what runs out ---- */
@@ -501,6 +544,8 @@ int main(int argc, char **argv)
 	TEST(what_was_lost_between_two_barriers_is_told);
 	TEST(what_was_lost_before_the_first_barrier_is_told);
 	TEST(what_an_older_log_has_lost_is_told);
+	TEST(logs_that_have_lost_something_are_not_recovered_from);
+	TEST(a_new_store_has_a_durable_name);
 	TEST(a_barrier_after_healing_covers_the_new_manifests_name);
 	TEST(a_failed_write_takes_nothing_along_when_descriptors_had_run_out);
 	TEST(nothing_is_written_behind_a_write_that_failed_in_whatever_way);

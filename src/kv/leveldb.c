@@ -111,13 +111,15 @@ static int reopen(MneLevelKv *kv)
 	return 0;
 }
 
-/* Recovery makes tables of the logs: what they name must be durable. */
+/* Recovery makes tables of the logs: what they name must be durable, and so must they be: of
+ * what could not be written some is missing, and not only at the end. */
 static int settle(MneLevelKv *kv)
 {
-	if (!kv->outside)
-		return 0;
-	mne_memtable_wait(kv->memtable);
-	return kv->outside->settle(kv->outside->user);
+	if (kv->outside) {
+		mne_memtable_wait(kv->memtable);
+		MNE_TRY(kv->outside->settle(kv->outside->user));
+	}
+	return mne_wal_sync(kv->wal);
 }
 
 /* A merge that found no room has filled all there was, and LevelDB leaves what it has

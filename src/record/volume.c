@@ -305,11 +305,28 @@ static int load_super(MneVolume *volume)
 	return 0;
 }
 
+/* With those above it, each durable in the one above. */
+static int make_dirs(const char *path)
+{
+	g_autofree char *above = g_path_get_dirname(path);
+	int err;
+
+	if (g_file_test(path, G_FILE_TEST_IS_DIR))
+		return 0;
+	MNE_TRY(make_dirs(above));
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	err = sync_dir(above);
+	return err == -EACCES ? 0 : err; /* who may make files there need not read it */
+}
+
 static int make_store(MneVolume *volume, const MneVolumeOptions *options)
 {
-	if (g_mkdir_with_parents(volume->path, 0700) < 0)
+	int err = make_dirs(volume->path);
+
+	if (err < 0)
 		return mne_throw(STORE_READONLY, "%s: %s", volume->path,
-				 g_strerror(errno));
+				 g_strerror(-err));
 	MNE_TRY(mne_lockfile_take(volume->path, &volume->lock_fd));
 	MNE_TRY(open_engines(volume, options, true));
 	volume->cookie = ((uint64_t)g_random_int() << 32) | g_random_int();
