@@ -22,11 +22,13 @@ struct MneCrew {
 	unsigned max_threads;
 	MneLock lock;
 	MneCond came;
+	MneCond forgot; /* what was stale */
 	GQueue tasks; /* of MneTask, owned */
 	GArray *threads; /* pthread_t */
 	unsigned idle;
 	unsigned may_wait; /* tasks that are not done */
 	GQueue waiters; /* of what embeds the links */
+	bool forgetting; /* somebody is */
 	bool stopping;
 };
 
@@ -47,6 +49,7 @@ MneCrew *mne_crew_new(MneMount *mount, unsigned max_threads)
 	crew->threads = g_array_new(FALSE, FALSE, sizeof(pthread_t));
 	mne_lock_init(&crew->lock, MNE_RANK_CREW);
 	mne_cond_init(&crew->came);
+	mne_cond_init(&crew->forgot);
 	g_queue_init(&crew->tasks);
 	g_queue_init(&crew->waiters);
 	return crew;
@@ -81,15 +84,26 @@ static void forget(MneMount *mount, const MneStale *stale)
 		mne_forget_inode(mount, stale->number, true);
 }
 
+/* One at a time: what another took before must be forgotten, too, when this returns. */
 void mne_crew_forget_stale(MneMount *mount)
 {
+	MneCrew *crew = mount->crew;
 	g_autoptr(GArray) stale = NULL;
 
-	if (!mne_ns_has_stale(mount->ns))
-		return;
+	mne_lock(&crew->lock);
+	while (crew->forgetting)
+		mne_cond_wait(&crew->forgot, &crew->lock);
+	crew->forgetting = true;
+	mne_unlock(&crew->lock);
+
 	stale = mne_ns_take_stale(mount->ns);
 	for (unsigned i = 0; i < stale->len; i++)
 		forget(mount, &g_array_index(stale, MneStale, i));
+
+	mne_lock(&crew->lock);
+	crew->forgetting = false;
+	mne_cond_signal(&crew->forgot);
+	mne_unlock(&crew->lock);
 }
 
 static void run(MneMount *mount, MneTask *task)
@@ -242,5 +256,6 @@ void mne_crew_free(MneCrew *crew)
 	g_array_unref(crew->threads);
 	mne_lock_clear(&crew->lock);
 	mne_cond_clear(&crew->came);
+	mne_cond_clear(&crew->forgot);
 	g_free(crew);
 }

@@ -7,11 +7,13 @@
 #include "config.h"
 
 #include "fuse/crew.h"
+#include "fuse/forget.h"
 #include "fuse/ops.h"
 #include "fuse/reply.h"
 #include "ns/stream.h"
 
 #define NAME_BYTES 256u
+#define SHORT_END  8u /* bytes: no entry is that small */
 
 static MneStream *stream_of(const struct fuse_file_info *info)
 {
@@ -21,6 +23,7 @@ static MneStream *stream_of(const struct fuse_file_info *info)
 void mne_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 {
 	MneMount *mount = mne_mount_of(req);
+	MneStreamKeeps keeps;
 	MneStream *stream;
 	int err = mne_stream_open(mount->ns, mne_mount_inode(mount, ino), &stream);
 
@@ -29,6 +32,9 @@ void mne_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 		return;
 	}
 	info->fh = (uintptr_t)stream;
+	keeps = mne_stream_keeps(stream);
+	info->cache_readdir = keeps >= MNE_STREAM_BEGINS;
+	info->keep_cache = keeps == MNE_STREAM_PASSES_BY || keeps == MNE_STREAM_GOES_ON;
 	if (fuse_reply_open(req, info) < 0)
 		mne_stream_close(stream);
 }
@@ -47,6 +53,7 @@ typedef struct {
 	char *bytes;
 	size_t size, used;
 	bool with_attr;
+	MneKeptEnd end; /* if there is no entry */
 } Page;
 
 /* False when it does not fit. */
@@ -81,9 +88,21 @@ static int fill(Page *page, MneStream *stream, uint64_t position)
 	MNE_TRY(mne_stream_start(stream, position));
 	while ((got = mne_stream_next(stream, &entry)) > 0 && add_entry(page, &entry))
 		mne_stream_take(stream, &entry, page->with_attr);
+	if (got == 0 && page->used == 0)
+		page->end = mne_stream_end(stream);
 	mne_stream_stop(stream);
 	/* What was read before a failure is good; the failure comes again. */
 	return page->used > 0 ? 0 : got;
+}
+
+/* The kernel locks no more for an open directory than each of its pages. */
+static void reply_end(fuse_req_t req, fuse_ino_t ino, MneKeptEnd end)
+{
+	static const char too_short[SHORT_END] = { 0 };
+
+	if (end == MNE_KEPT_DROP)
+		mne_forget_inode(mne_mount_of(req), ino, true);
+	fuse_reply_buf(req, too_short, end == MNE_KEPT_OPEN ? SHORT_END : 0);
 }
 
 static void read_dir(fuse_req_t req, fuse_ino_t ino, Page *page, off_t position,
@@ -98,8 +117,10 @@ static void read_dir(fuse_req_t req, fuse_ino_t ino, Page *page, off_t position,
 	err = fill(page, stream_of(info), (uint64_t)position);
 	if (err < 0)
 		mne_reply_err(req, "readdir", ino, err);
-	else
+	else if (page->used > 0)
 		fuse_reply_buf(req, bytes, page->used);
+	else
+		reply_end(req, ino, page->end);
 }
 
 void mne_op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t position,

@@ -32,10 +32,25 @@ static void forget_table(MneMount *mount, const MneShare *share)
 	names = mne_inodes_names_in(inodes, share->dir);
 	for (guint i = 0; i < names->len; i++)
 		mne_forget_name(mount, number, mne_slice_of(names->pdata[i]));
-	mne_forget_inode(mount, number, false);
+	mne_forget_inode(mount, number, true);
 	own = mne_inodes_name_of(inodes, share->dir);
 	if (own)
 		mne_forget_name(mount, FUSE_ROOT_ID, mne_slice_of(own));
+}
+
+/* A directory may now change by another way than the one it is kept for. */
+static void forget_listings(MneMount *mount, const MneShare *share)
+{
+	MneInodes *inodes = mount->ns->inodes;
+	g_autoptr(GArray) dirs = mne_kepts_of(mne_inodes_kepts(inodes), share->table);
+
+	for (guint i = 0; i < dirs->len; i++) {
+		uint64_t dir = g_array_index(dirs, uint64_t, i);
+		uint64_t number = mne_inodes_number_of(inodes, NULL, dir);
+
+		if (number != 0)
+			mne_forget_inode(mount, number, true);
+	}
 }
 
 void mne_share_tables(MneMount *mount)
@@ -44,6 +59,7 @@ void mne_share_tables(MneMount *mount)
 
 	while (mne_ns_share_next(mount->ns, &share)) {
 		mne_loop_fence(mount->loop);
+		forget_listings(mount, &share);
 		forget_table(mount, &share);
 		mne_ns_share_end(mount->ns, share.table);
 	}

@@ -58,6 +58,7 @@ typedef struct {
 struct MneInodes {
 	MneInode *root; /* owned */
 	Shard shards[SHARDS];
+	MneKepts *kepts; /* owned */
 	MneLock move_lock; /* of the same rank as the shards': never together */
 	MneCond moved;
 	unsigned moving; /* renames being committed */
@@ -224,6 +225,7 @@ MneInodes *mne_inodes_new(MneCkpt *ckpt)
 
 	G_STATIC_ASSERT(SHARDS == 1u << 4); /* the hash's upper 4 bits */
 	inodes->root = root_new(ckpt);
+	inodes->kepts = mne_kepts_new();
 	for (unsigned i = 0; i < SHARDS; i++) {
 		mne_lock_init(&inodes->shards[i].lock, MNE_RANK_INODE);
 		inodes->shards[i].set = g_hash_table_new(set_hash, set_equal);
@@ -248,6 +250,7 @@ void mne_inodes_free(MneInodes *inodes)
 		g_hash_table_unref(shard->cached);
 		mne_lock_clear(&shard->lock);
 	}
+	mne_kepts_free(inodes->kepts);
 	mne_lock_clear(&inodes->move_lock);
 	mne_cond_clear(&inodes->moved);
 	inode_free(inodes->root);
@@ -257,6 +260,11 @@ void mne_inodes_free(MneInodes *inodes)
 MneInode *mne_inodes_root(MneInodes *inodes)
 {
 	return inodes->root;
+}
+
+MneKepts *mne_inodes_kepts(MneInodes *inodes)
+{
+	return inodes->kepts;
 }
 
 uint64_t mne_inodes_count(MneInodes *inodes)
@@ -324,8 +332,14 @@ void mne_inodes_forget(MneInodes *inodes, MneInode *inode, uint64_t lookups)
 	if (inode == inodes->root)
 		return;
 	dead = give_up(shard_of(inodes, inode), inode, lookups);
-	if (dead)
-		inode_free(dead);
+	if (!dead)
+		return;
+	if (dead->object == MNE_OBJECT_LIVE && !dead->seen->tx) {
+		mne_kepts_forget_in(inodes->kepts, dead->dir);
+		if (dead->is_dir)
+			mne_kepts_forget(inodes->kepts, dead->rec);
+	}
+	inode_free(dead);
 }
 
 MneIdentity mne_inode_identity(const MneInode *inode)

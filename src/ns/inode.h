@@ -22,6 +22,7 @@
 #pragma once
 
 #include "ckpt/ckpt.h"
+#include "ns/kept.h"
 #include "ns/tx.h"
 #include "view/view.h"
 
@@ -61,6 +62,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(MneInodes, mne_inodes_free)
 
 MneInode *mne_inodes_root(MneInodes *inodes);
 uint64_t mne_inodes_count(MneInodes *inodes);
+MneKepts *mne_inodes_kepts(MneInodes *inodes); /* listings of live directories */
 
 /* Numbers: of the root 1, of others the address. */
 uint64_t mne_inode_number(MneInodes *inodes, const MneInode *inode);

@@ -17,18 +17,10 @@
 #include "ns/ctl.h"
 #include "ns/delta.h"
 #include "ns/frags.h"
+#include "ns/kept.h"
 #include "util/lock.h"
 
-#define DOTS       2u
-#define INDEX_STEP 64u
-#define KEPT_NAMES 1024u
-
-/* Names in the order in which they were handed out. */
-typedef struct {
-	GByteArray *bytes; /* length, name, length, name … */
-	GArray *index; /* uint32_t: where every 64th begins */
-	uint64_t count;
-} Names;
+#define DOTS MNE_SHOWN_DOTS
 
 struct MneStream {
 	GList link; /* in ns->streams */
@@ -42,8 +34,9 @@ struct MneStream {
 	bool busy;
 
 	/* What follows belongs to who made it busy. */
-	Names names;
-	uint64_t first_count; /* names of the first listing; 0: not known yet */
+	MneShown own;
+	MneShown *shown; /* own, or that of kept */
+	MneKeptUse kept;
 	uint64_t position; /* of the entry before the next one */
 	uint64_t known; /* names from here on may come again */
 	MneSlice after; /* list names > this; points to what follows */
@@ -55,35 +48,6 @@ struct MneStream {
 	MneNode node; /* of the entry in hand */
 	MneInode *held; /* its lookup, if not taken */
 };
-
-static void names_clear(Names *names)
-{
-	g_byte_array_set_size(names->bytes, 0);
-	g_array_set_size(names->index, 0);
-	names->count = 0;
-}
-
-static void names_add(Names *names, MneSlice name)
-{
-	uint8_t len = (uint8_t)name.len;
-	uint32_t at = names->bytes->len;
-
-	if (names->count++ % INDEX_STEP == 0)
-		g_array_append_val(names->index, at);
-	g_byte_array_append(names->bytes, &len, 1);
-	g_byte_array_append(names->bytes, name.data, len);
-}
-
-/* Name number i < count; valid until one is added. */
-static MneSlice names_get(const Names *names, uint64_t i)
-{
-	const uint8_t *at = names->bytes->data +
-			    g_array_index(names->index, uint32_t, i / INDEX_STEP);
-
-	for (uint64_t n = i / INDEX_STEP * INDEX_STEP; n < i; n++)
-		at += 1 + *at;
-	return mne_slice(at + 1, *at);
-}
 
 static void enter(MneStream *stream)
 {
@@ -127,8 +91,8 @@ int mne_stream_open(MneNs *ns, MneInode *inode, MneStream **out_stream)
 	stream->place = place_of(ns, inode);
 	mne_lock_init(&stream->lock, MNE_RANK_HANDLE);
 	mne_cond_init(&stream->idle);
-	stream->names.bytes = g_byte_array_new();
-	stream->names.index = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+	mne_shown_init(&stream->own);
+	stream->shown = &stream->own;
 	enter(stream);
 	*out_stream = stream;
 	return 0;
@@ -137,10 +101,10 @@ int mne_stream_open(MneNs *ns, MneInode *inode, MneStream **out_stream)
 void mne_stream_close(MneStream *stream)
 {
 	leave(stream);
+	mne_kept_close(&stream->kept);
 	mne_lock_clear(&stream->lock);
 	mne_cond_clear(&stream->idle);
-	g_byte_array_unref(stream->names.bytes);
-	g_array_unref(stream->names.index);
+	mne_shown_free(&stream->own);
 	g_free(stream);
 }
 
@@ -233,16 +197,61 @@ static int open_listing(MneStream *stream)
 	return 0;
 }
 
-/* From the start again.  Earlier positions stay good, unless that gets too much: those
- * who listen to a directory for long do not keep positions. */
-static void rewind_names(MneStream *stream)
+/* May the kernel keep what it reads?  Not where records have several paths, or move with
+ * nobody asking for it. */
+static bool may_be_kept(const MneStream *stream)
 {
-	if (stream->first_count == 0)
-		stream->first_count = stream->names.count;
-	if (stream->names.count <= 4 * MAX(stream->first_count, KEPT_NAMES))
-		return;
-	names_clear(&stream->names);
-	stream->first_count = 0;
+	const MneIdentity *self = &stream->self;
+
+	return self->object == MNE_OBJECT_LIVE && !self->tx && !at_root(stream) &&
+	       self->frag == 0 && !mne_ns_is_shared(stream->ns, self->table);
+}
+
+static MneKeptState state_of(MneStream *stream)
+{
+	MneKeptState state = {
+		.named = mne_live_waiting_changes(stream->ns->store, stream->self.rec),
+	};
+	g_auto(MneNode) node = { 0 };
+	MneFinding finding;
+
+	if (may_be_kept(stream) &&
+	    mne_ns_node(stream->ns, stream->inode, &finding, &node) == 0)
+		state.seq = node.seq;
+	return state;
+}
+
+MneStreamKeeps mne_stream_keeps(MneStream *stream)
+{
+	MneKepts *kepts = mne_inodes_kepts(stream->ns->inodes);
+	MneKeptState now;
+	bool is_good;
+
+	if (!may_be_kept(stream))
+		return MNE_STREAM_KEEPS_NOT;
+	now = state_of(stream);
+	is_good = mne_kept_open(kepts, stream->self.table, stream->self.rec, now,
+				&stream->kept);
+	if (!stream->kept.kept)
+		return MNE_STREAM_PASSES_BY;
+	return is_good ? MNE_STREAM_GOES_ON : MNE_STREAM_BEGINS;
+}
+
+/* Earlier positions stay good, unless that gets too much: those who listen to a directory
+ * for long do not keep positions. */
+static MneShown *begin(MneStream *stream, bool at_start)
+{
+	MneKeptState before;
+
+	if (stream->kept.kept && mne_kept_wants_state(&stream->kept, at_start)) {
+		before = state_of(stream);
+		return mne_kept_begin(&stream->kept, at_start, &before);
+	}
+	if (stream->kept.kept)
+		return mne_kept_begin(&stream->kept, at_start, NULL);
+	if (at_start && mne_shown_rewind(&stream->own))
+		mne_shown_clear(&stream->own);
+	return &stream->own;
 }
 
 int mne_stream_start(MneStream *stream, uint64_t position)
@@ -250,18 +259,25 @@ int mne_stream_start(MneStream *stream, uint64_t position)
 	int err;
 
 	acquire(stream);
-	if (position == 0)
-		rewind_names(stream);
-	/* A position that was never handed out can only mean the end. */
-	stream->position = MIN(position, stream->names.count + DOTS);
-	stream->known = stream->position > DOTS ? stream->position - DOTS : 0;
+	stream->shown = begin(stream, position == 0);
+	stream->known = mne_shown_before(stream->shown, position);
+	stream->position = position < DOTS     ? position
+			   : stream->known > 0 ? mne_shown_position(stream->shown,
+								    stream->known - 1)
+					       : DOTS;
 	set_after(stream, stream->known > 0
-				  ? names_get(&stream->names, stream->known - 1)
+				  ? mne_shown_get(stream->shown, stream->known - 1)
 				  : MNE_SLICE_EMPTY);
 	err = open_listing(stream);
 	if (err < 0)
 		mne_stream_stop(stream);
 	return err;
+}
+
+MneKeptEnd mne_stream_end(MneStream *stream)
+{
+	return stream->kept.kept ? mne_kept_end(&stream->kept, state_of(stream))
+				 : MNE_KEPT_WHOLE;
 }
 
 /* The lookup of the entry before was counted in vain. */
@@ -278,21 +294,22 @@ void mne_stream_stop(MneStream *stream)
 	mne_node_clear(&stream->node);
 	g_clear_pointer(&stream->listing, mne_listing_free);
 	g_clear_pointer(&stream->fixed, g_ptr_array_unref);
+	if (stream->kept.kept)
+		mne_kept_finish(&stream->kept);
 	release(stream);
 }
 
-/* The position of a name: that which it had, or a new one. */
-static uint64_t position_of(MneStream *stream, MneSlice name)
+/* The number of a name: that which it had, or the next. */
+static uint64_t number_of(MneStream *stream, MneSlice name)
 {
-	Names *names = &stream->names;
+	MneShown *shown = stream->shown;
 	int order = 1;
 
-	while (stream->known < names->count && order > 0) {
-		order = mne_slice_compare(name, names_get(names, stream->known));
+	while (stream->known < shown->count && order > 0) {
+		order = mne_slice_compare(name, mne_shown_get(shown, stream->known));
 		stream->known += order > 0;
 	}
-	return stream->known < names->count && order == 0 ? stream->known + DOTS + 1
-							  : names->count + DOTS + 1;
+	return order == 0 ? stream->known : shown->count;
 }
 
 static int next_dot(MneStream *stream, MneStreamEntry *out_entry)
@@ -407,20 +424,24 @@ int mne_stream_next(MneStream *stream, MneStreamEntry *out_entry)
 	if (got <= 0)
 		return got;
 	stream->held = out_entry->found.inode;
-	out_entry->position = position_of(stream, out_entry->name);
+	out_entry->position = mne_shown_position(stream->shown,
+						 number_of(stream, out_entry->name));
 	return 1;
 }
 
 void mne_stream_take(MneStream *stream, MneStreamEntry *entry, bool keep_lookup)
 {
+	MneShown *shown = stream->shown;
+
 	stream->position = entry->position;
+	mne_kept_hand_out(&stream->kept, !entry->is_dot && !keep_lookup);
 	if (entry->is_dot)
 		return;
 	if (keep_lookup)
 		stream->held = NULL;
 	/* Those handed out before keep their places; this one is new. */
-	if (entry->position > stream->names.count + DOTS) {
-		stream->known += stream->known == stream->names.count;
-		names_add(&stream->names, entry->name);
+	if (entry->position == mne_shown_position(shown, shown->count)) {
+		stream->known += stream->known == shown->count;
+		mne_shown_add(shown, entry->name);
 	}
 }

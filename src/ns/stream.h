@@ -16,6 +16,7 @@
  */
 #pragma once
 
+#include "ns/kept.h"
 #include "ns/ns.h"
 
 typedef struct MneStream MneStream;
@@ -23,6 +24,15 @@ typedef struct MneStream MneStream;
 /* CKPT_GONE, -ENOTDIR. */
 int mne_stream_open(MneNs *ns, MneInode *inode, MneStream **out_stream) MNE_CHECKED;
 void mne_stream_close(MneStream *stream);
+
+/* What the kernel may do with a listing: to be asked once, while opening. */
+typedef enum {
+	MNE_STREAM_KEEPS_NOT, /* nothing */
+	MNE_STREAM_PASSES_BY, /* this one leaves alone what is kept */
+	MNE_STREAM_BEGINS, /* drop what it has, keep what it reads from now on */
+	MNE_STREAM_GOES_ON, /* show what it has */
+} MneStreamKeeps;
+MneStreamKeeps mne_stream_keeps(MneStream *stream);
 
 typedef struct {
 	MneSlice name; /* borrowed until the next step */
@@ -37,4 +47,6 @@ int mne_stream_start(MneStream *stream, uint64_t position) MNE_CHECKED;
 int mne_stream_next(MneStream *stream, MneStreamEntry *out_entry) MNE_CHECKED;
 /* The entry in hand was handed out.  keep_lookup: the kernel counts one, too. */
 void mne_stream_take(MneStream *stream, MneStreamEntry *entry, bool keep_lookup);
+/* Before stop, when there is no further entry and none was taken: how to say so. */
+MneKeptEnd mne_stream_end(MneStream *stream) MNE_CHECKED;
 void mne_stream_stop(MneStream *stream);

@@ -261,12 +261,6 @@ GArray *mne_ns_take_stale(MneNs *ns)
 	return stale;
 }
 
-bool mne_ns_has_stale(MneNs *ns)
-{
-	MNE_WITH_LOCK(&ns->txs->lock);
-	return ns->txs->stale->len > 0;
-}
-
 static void forget_change(MneNs *ns, MneNsTx *in, const MneTxChange *change)
 {
 	uint64_t recs[] = { change->rec, change->was };

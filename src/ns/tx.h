@@ -90,4 +90,3 @@ typedef struct {
 } MneStale;
 /* All there is, handed out once: an array of MneStale. */
 GArray *mne_ns_take_stale(struct MneNs *ns);
-bool mne_ns_has_stale(struct MneNs *ns);

@@ -126,8 +126,11 @@ int mne_counter_add(MneStore *store, const MneSpot *spot, const MneMake *make,
 
 	if (notice.rec != 0)
 		mne_store_notify_patiently(store, &notice);
-	if (notice.dir != 0)
-		mne_store_notify(store, notice.dir); /* its times and size */
+	if (notice.dir != 0) { /* its times and size; its listing */
+		MneNotice dir = { .rec = notice.dir, .bytes = true };
+
+		mne_store_notify_patiently(store, &dir);
+	}
 	mne_store_await_notices(store);
 	return err;
 }

@@ -120,6 +120,16 @@ bool mne_files_dir(MneFiles *files, uint64_t dir, unsigned *out_count,
 	return true;
 }
 
+static _Atomic uint64_t *changes_of(MneFiles *files, uint64_t dir)
+{
+	return &files->changes[dir % G_N_ELEMENTS(files->changes)];
+}
+
+uint64_t mne_files_changes(MneFiles *files, uint64_t dir)
+{
+	return *changes_of(files, dir);
+}
+
 void mne_files_add(MneFiles *files, MneFile *file)
 {
 	MNE_WITH_LOCK(&files->lock);
@@ -136,6 +146,7 @@ void mne_files_add_name(MneFiles *files, MneFile *file)
 	MNE_WITH_LOCK(&files->lock);
 	g_tree_insert(files->names, name, file);
 	files->pending++;
+	atomic_fetch_add(changes_of(files, file->dir), 1);
 	dir = g_hash_table_lookup(files->dirs, &file->dir);
 	if (!dir) {
 		dir = g_new0(PendingDir, 1);
@@ -155,6 +166,7 @@ void mne_files_remove_name(MneFiles *files, MneFile *file)
 	if (!g_tree_remove(files->names, &key))
 		return;
 	files->pending--;
+	atomic_fetch_add(changes_of(files, file->dir), 1);
 	dir = g_hash_table_lookup(files->dirs, &file->dir);
 	if (dir && --dir->count == 0)
 		g_hash_table_remove(files->dirs, &file->dir);

@@ -23,6 +23,7 @@ typedef struct MneFiles {
 	GHashTable *held; /* data ids of unlinked open files: not to be reaped yet */
 	_Atomic unsigned open; /* size of by_rec */
 	_Atomic unsigned pending; /* size of names */
+	_Atomic uint64_t changes[64]; /* of names, by directory */
 	_Atomic uint64_t buffered; /* bytes in the buffers of all */
 	_Atomic bool
 		stuck; /* the commit of some closed file failed: it is tried again */
@@ -46,6 +47,9 @@ MneFile *mne_files_find_name(MneFiles *files, uint32_t table, uint64_t dir,
 /* Names waiting in a directory, and when the last came: false when none does. */
 bool mne_files_dir(MneFiles *files, uint64_t dir, unsigned *out_count,
 		   struct timespec *out_mtime);
+
+/* How often names came and went in a directory, and in some others. */
+uint64_t mne_files_changes(MneFiles *files, uint64_t dir);
 
 /* Enter the set. */
 void mne_files_add(MneFiles *files, MneFile *file);

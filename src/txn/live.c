@@ -270,6 +270,11 @@ static int keep_fragment(MneStore *store, const MneFragmentOf *what, GArray *wai
 	return 0;
 }
 
+uint64_t mne_live_waiting_changes(MneStore *store, uint64_t dir)
+{
+	return mne_files_changes(store->files, dir);
+}
+
 int mne_live_list(MneStore *store, uint32_t table, uint64_t dir, MneSlice after,
 		  MneListing **out_listing)
 {
