@@ -63,6 +63,19 @@ def is_kept(fs, path):
     return True
 
 
+class Open:
+    """A descriptor."""
+
+    def __init__(self, path, flags):
+        self.fd = os.open(path, flags)
+
+    def __enter__(self):
+        return self.fd
+
+    def __exit__(self, *_):
+        os.close(self.fd)
+
+
 class Views:
     """A directory listed by descriptors kept open, and by opening it anew."""
 
@@ -429,6 +442,20 @@ def test_types_and_numbers_in_a_kept_listing_are_those_of_now(fs, dir):
             assert found.inode() == real.st_ino
             assert found.is_dir(follow_symlinks=False) == (dir / "a").is_dir()
             assert found.is_symlink() == (dir / "a").is_symlink()
+
+
+def test_what_was_never_committed_goes_with_a_rollback(fs, dir):
+    fs.checkpoint("then")
+    with Open(dir / "new", os.O_CREAT | os.O_WRONLY), Open(dir, os.O_RDONLY) as fd:
+        for _ in range(4):
+            assert sorted(os.listdir(fd)) == ["a", "b", "c", "new", "sub"]
+        os.stat(dir / "new")
+        rollback(fs, "then")
+        for _ in range(3):
+            assert sorted(os.listdir(fd)) == ["a", "b", "c", "sub"]
+        with fails(errno.ENOENT):
+            os.stat(dir / "new")
+        assert ls(dir) == ["a", "b", "c", "sub"]
 
 
 # --- positions -------------------------------------------------------------------------

@@ -69,9 +69,25 @@ void mne_files_mend(GPtrArray *cut)
 	}
 }
 
-/* Caller holds the file's lock. */
-static void take_out(MneFiles *files, MneFile *file)
+/* A name that was never committed goes, and no key tells of it. */
+static void say_gone(MneStore *store, const MneFile *file)
 {
+	MneSlice name = mne_file_name(file);
+	MneNotice of_name = { .rec = file->rec,
+			      .bytes = true,
+			      .dir = file->dir,
+			      .name_len = (uint8_t)name.len };
+	MneNotice of_dir = { .rec = file->dir, .bytes = true };
+
+	memcpy(of_name.name, name.data, name.len);
+	mne_store_notify_of(store, &of_name);
+	mne_store_notify_of(store, &of_dir);
+}
+
+/* Caller holds the file's lock. */
+static void take_out(MneStore *store, MneFile *file)
+{
+	MneFiles *files = store->files;
 	bool taken = false;
 
 	mne_lock(&files->lock);
@@ -84,8 +100,10 @@ static void take_out(MneFiles *files, MneFile *file)
 		return;
 	file->left = true;
 	mne_limit_settle(file);
-	if (!file->exists && file->dir != 0)
+	if (!file->exists && !file->unlinked && file->dir != 0) {
 		mne_files_remove_name(files, file);
+		say_gone(store, file);
+	}
 	if (file->unlinked && file->node.data != 0)
 		mne_files_unhold(files, file->node.data);
 	if (file->unlinked && file->old_data != 0)
@@ -101,7 +119,7 @@ void mne_files_cut_off(MneStore *store, GPtrArray *cut)
 		MneFile *file = cut->pdata[i];
 
 		MNE_WITH_LOCK(&file->lock);
-		take_out(store->files, file);
+		take_out(store, file);
 	}
 }
 

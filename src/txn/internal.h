@@ -120,6 +120,7 @@ int mne_store_apply_raw(MneStore *store, MneKvBatch *batch) MNE_CHECKED;
 /* Wake the background thread: there is something to reclaim. */
 void mne_store_wake(MneStore *store);
 void mne_store_notify(MneStore *store, uint64_t rec);
+void mne_store_notify_of(MneStore *store, const MneNotice *notice);
 /* A checkpoint was dropped in the background. */
 void mne_store_notify_dropped(MneStore *store);
 

@@ -34,6 +34,12 @@ void mne_store_notify(MneStore *store, uint64_t rec)
 	put_notice(&store->notices, &notice);
 }
 
+void mne_store_notify_of(MneStore *store, const MneNotice *notice)
+{
+	MNE_WITH_LOCK(&store->notices.lock);
+	put_notice(&store->notices, notice);
+}
+
 void mne_store_notify_patiently(MneStore *store, const MneNotice *notice)
 {
 	MneNotices *notices = &store->notices;
