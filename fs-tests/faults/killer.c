@@ -140,7 +140,7 @@ static void leave_counts(const Killer *killer, const char *path)
 static pid_t start(char **command)
 {
 	int gate[2];
-	pid_t pid;
+	pid_t pid = -1;
 	char byte;
 
 	if (pipe(gate) < 0 || (pid = fork()) < 0)

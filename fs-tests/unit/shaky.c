@@ -32,7 +32,7 @@ static int count(Shake *shake)
 
 static ShakyIter *of_iter(const MneKvIter *iter)
 {
-	return (ShakyIter *)((char *)iter->ops - offsetof(ShakyIter, ops));
+	return (void *)((char *)iter->ops - offsetof(ShakyIter, ops));
 }
 
 static bool step(MneKvIter *iter)
@@ -114,7 +114,7 @@ static void shake_iter(MneKvIter *iter, Shake *shake)
 
 static ShakyKv *of_kv(MneKv *kv)
 {
-	return (ShakyKv *)((char *)kv->ops - offsetof(ShakyKv, ops));
+	return (void *)((char *)kv->ops - offsetof(ShakyKv, ops));
 }
 
 static int shaky_get(MneKv *kv, MneSlice key, GBytes **out_value)

@@ -403,10 +403,10 @@ static void test_a_bookmark_outlives_its_checkpoint_and_keeps_no_bytes(
 static void test_names_of_bookmarks_are_taken_replaced_and_changed(Fixture *f,
 								   gconstpointer data)
 {
-	g_autoptr(MneCkpt) ckpt = checkpoint(f, "c");
 	g_autoptr(MneCkpt) mark = NULL;
 
 	(void)data;
+	mne_ckpt_unref(checkpoint(f, "c"));
 	write_text(f, "a", "a");
 	g_assert_cmpint(mne_store_bookmark(f->store, mne_slice_str("c"),
 					   mne_slice_str("m"), false),

@@ -124,12 +124,12 @@ static void drop_some(Fixture *f)
 static void rollback_round(Fixture *f, unsigned round)
 {
 	g_autofree char *made = g_strdup_printf("c%u", round);
-	g_autoptr(MneCkpt) ckpt = checkpoint(f, made);
 	g_autoptr(MneCkpt) then = NULL;
 	g_autoptr(MneCkpt) before = NULL;
 	g_autofree char *name = NULL;
 	MneRollbackResult result;
 
+	mne_ckpt_unref(checkpoint(f, made));
 	for (unsigned i = 0; i < OPS; i++)
 		change_something(f);
 	if (g_test_rand_bit())

@@ -127,7 +127,7 @@ static struct io_uring_sqe *next_sqe(Queue *queue)
 static void command(Entry *entry, unsigned what)
 {
 	struct io_uring_sqe *sqe = next_sqe(entry->queue);
-	CommandRequest *request = (CommandRequest *)sqe->cmd;
+	CommandRequest *request = (void *)sqe->cmd;
 
 	sqe->opcode = IORING_OP_URING_CMD;
 	sqe->flags = IOSQE_FIXED_FILE;
@@ -180,7 +180,7 @@ static void commit_done(Queue *queue)
 static void carry_out(Entry *entry)
 {
 	const MneUringClient *client = &entry->queue->uring->client;
-	struct fuse_in_header *in = (struct fuse_in_header *)entry->header->in_out;
+	struct fuse_in_header *in = (void *)entry->header->in_out;
 	size_t arguments = in->len - sizeof(*in) - entry->header->entry.payload_size;
 	uint8_t *start = entry->payload - arguments - sizeof(*in);
 	struct fuse_buf request = { .size = in->len, .mem = start };
@@ -394,7 +394,7 @@ static Entry *find(MneUring *uring, Queue *own, uint64_t unique)
 /* The parts behind the header go to the payload. */
 static ssize_t fill(Entry *entry, const struct iovec *iov, int count)
 {
-	struct fuse_out_header *out = (struct fuse_out_header *)entry->header->in_out;
+	struct fuse_out_header *out = (void *)entry->header->in_out;
 	size_t len = 0;
 
 	for (int i = 1; i < count; i++) {

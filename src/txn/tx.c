@@ -39,8 +39,7 @@ static void leave(MneTx *tx)
 /* The store's live view is the transaction's. */
 static MneTx *tx_of_view(MneView *view)
 {
-	MneStore *store =
-		(MneStore *)((char *)view - G_STRUCT_OFFSET(MneStore, live.base));
+	MneStore *store = (void *)((char *)view - G_STRUCT_OFFSET(MneStore, live.base));
 
 	return store->tx;
 }
@@ -71,7 +70,7 @@ static const MneViewOps tx_view_ops = { "transaction", tx_get, tx_iter };
 
 static MneTx *tx_of_overlay(MneOverlay *overlay)
 {
-	return (MneTx *)((char *)overlay - G_STRUCT_OFFSET(MneTx, overlay));
+	return (void *)((char *)overlay - G_STRUCT_OFFSET(MneTx, overlay));
 }
 
 static uint64_t limit_of(MneTx *tx)
