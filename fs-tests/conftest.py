@@ -184,7 +184,7 @@ def make_mount(request, mnefs, tmp_path, reaper):
     count = itertools.count(1)
     reaper.tell("test", seconds - REAP_BEFORE)
 
-    def make(store, path, *options, env=None, inside=()):
+    def make(store, path, *options, env=None, under=()):
         # A test that mounts hundreds of times keeps the logs of the last few.
         for old in request.node.daemon_logs[:-20]:
             old.unlink(missing_ok=True)
@@ -200,7 +200,7 @@ def make_mount(request, mnefs, tmp_path, reaper):
             log,
             options=options,
             env=env,
-            wrapper=[*wrapper, *inside],
+            wrapper=[*under, *wrapper],
             reaper=reaper,
         )
         mounts.append(made)
@@ -222,9 +222,9 @@ def make_mount(request, mnefs, tmp_path, reaper):
 
 @pytest.fixture
 def mount(make_mount, store, tmp_path):
-    def make(*options, env=None, create=True, at="mnt", inside=()):
+    def make(*options, env=None, create=True, at="mnt", under=()):
         words = ("create", *options) if create else options
-        return make_mount(store, tmp_path / at, *words, env=env, inside=inside)
+        return make_mount(store, tmp_path / at, *words, env=env, under=under)
 
     return make
 
