@@ -10,6 +10,7 @@ import errno
 import os
 import random
 import threading
+import time
 
 import pytest
 
@@ -158,11 +159,18 @@ def test_what_others_do_elsewhere_disturbs_nothing(fs, dir):
 
 
 def test_what_never_lists_disturbs_nothing(fs, dir):
-    fd = os.open(dir, os.O_RDONLY | os.O_DIRECTORY)
-    os.fsync(fd)
-    (dir / "x").touch()
-    assert is_kept(fs, dir)
-    os.close(fd)
+    with Open(dir, os.O_RDONLY) as fd:
+        os.fsync(fd)
+        (dir / "x").touch()
+        assert is_kept(fs, dir)
+    (dir / "y").touch()
+    ls(dir)
+    time.sleep(0.5)  # it is committed by now
+    with Open(dir, os.O_RDONLY) as fd:
+        ls(dir)  # the first; at once
+        requests = Requests(fs)
+        ls(dir)
+        assert requests.listings() == 0
 
 
 def test_names_alone_are_not_kept_where_attributes_would_cost_more_than_before(fs):

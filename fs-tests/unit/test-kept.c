@@ -149,6 +149,7 @@ static void test_who_comes_while_it_is_filled_passes_by(void)
 	MneKeptUse a, b;
 
 	g_assert_false(open_it(kepts, one, &a));
+	list_some(&a, true, one, false);
 	g_assert_true(open_it(kepts, one, &b));
 	g_assert_null(b.kept);
 	g_assert_cmpint(list_all(&a, one), ==, MNE_KEPT_WHOLE);

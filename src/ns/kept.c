@@ -14,7 +14,6 @@
 
 #define MEMORY_MOST (16u << 20) /* of listings that nobody has open */
 #define FORGOTTEN   16u /* one in so many names may be forgotten */
-#define FILL_US     1000000 /* who opened it to fill it begins in that time, or never */
 
 struct MneKept {
 	uint64_t dir; /* first: the key */
@@ -29,7 +28,6 @@ struct MneKept {
 	bool is_mixed; /* and something of another may be, too */
 	uint64_t clock; /* answers, and their beginnings */
 	uint64_t crowded_at; /* when two readers were there last */
-	int64_t to_fill; /* when it was opened by who is to fill it; 0: he has listed it */
 	uint64_t names; /* in what it has */
 	uint64_t forgotten; /* of these, by the kernel */
 	MneShown shown;
@@ -129,13 +127,6 @@ static bool is_remembered(const MneKept *kept)
 	return kept->forgotten <= 1 + kept->names / FORGOTTEN;
 }
 
-/* One at a time does that: what another has read may still be on its way to the copy. */
-static bool is_being_filled(const MneKept *kept)
-{
-	return kept->readers > 0 || (kept->users > 0 && kept->to_fill != 0 &&
-				     g_get_monotonic_time() - kept->to_fill < FILL_US);
-}
-
 bool mne_kept_open(MneKepts *kepts, uint32_t table, uint64_t dir, MneKeptState now,
 		   MneKeptUse *out_use)
 {
@@ -147,15 +138,14 @@ bool mne_kept_open(MneKepts *kepts, uint32_t table, uint64_t dir, MneKeptState n
 	*out_use = (MneKeptUse){ .kepts = kepts };
 	if (kept && (kept->gone || mne_shown_is_full(&kept->shown)))
 		return true;
-	if (kept && !is_good && is_being_filled(kept))
+	/* One at a time fills it: what another has read may still be on its way to it. */
+	if (kept && !is_good && kept->readers > 0)
 		return true;
 	kept = out_use->kept = take(kepts, table, dir);
 	out_use->opened_at = kept->clock;
 	out_use->is_fresh = !is_good;
-	if (!is_good) {
+	if (!is_good)
 		kept->whole.seq = 0;
-		kept->to_fill = g_get_monotonic_time();
-	}
 	return is_good;
 }
 
@@ -243,7 +233,6 @@ MneKeptEnd mne_kept_end(MneKeptUse *use, MneKeptState now)
 	MNE_WITH_LOCK(&use->kepts->lock);
 	alone = is_alone(kept, use);
 	use->is_begun = false;
-	kept->to_fill = 0;
 	if (!alone)
 		return MNE_KEPT_OPEN;
 	if (!kept->is_mixed && is_same(kept->oldest, now) && !use->is_plain) {
