@@ -22,8 +22,8 @@ struct MneKept {
 	unsigned readers; /* of those, the ones that were answered */
 	bool busy; /* one is being answered */
 	bool gone; /* goes when the last user does */
-	MneKeptState
-		whole; /* what the kernel has is all of it as it was then; or unknown */
+	/* What the kernel has is all of it as it was then; or unknown. */
+	MneKeptState whole;
 	MneKeptState oldest; /* the first state of which something may be in the copy */
 	bool is_mixed; /* and something of another may be, too */
 	uint64_t clock; /* answers, and their beginnings */
@@ -172,8 +172,10 @@ static bool begins_anew(const MneKept *kept, const MneKeptUse *use)
 
 static void add_state(MneKept *kept, const MneKeptUse *use, MneKeptState before)
 {
-	if (begins_anew(kept, use))
-		kept->oldest.seq = 0, kept->is_mixed = false;
+	if (begins_anew(kept, use)) {
+		kept->oldest.seq = 0;
+		kept->is_mixed = false;
+	}
 	if (kept->oldest.seq == 0 && !kept->is_mixed)
 		kept->oldest = before;
 	kept->is_mixed |= !is_same(kept->oldest, before);

@@ -44,11 +44,10 @@ int mne_live_node(MneStore *store, const MnePlace *place, MneNode *out_node)
 int mne_live_list(MneStore *store, uint32_t table, uint64_t dir, MneSlice after,
 		  MneListing **out_listing) MNE_CHECKED;
 /* The same of one fragment of a table; 0: all. */
-/* How often names that wait for their commit came and went in a directory. */
-uint64_t mne_live_waiting_changes(MneStore *store, uint64_t dir);
-
 int mne_live_list_fragment(MneStore *store, const MneFragmentOf *what, MneSlice after,
 			   MneListing **out_listing) MNE_CHECKED;
+/* How often names that wait for their commit came and went in a directory. */
+uint64_t mne_live_waiting_changes(MneStore *store, uint64_t dir);
 int mne_live_xattr(MneStore *store, const MnePlace *place, MneSlice name,
 		   GBytes **out_value) MNE_CHECKED;
 int mne_live_xattr_names(MneStore *store, const MnePlace *place, GByteArray *out)
