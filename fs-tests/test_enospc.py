@@ -224,5 +224,21 @@ def test_a_transaction_whose_moment_went_with_a_full_disk_can_be_given_up(
     check(disk / "store")
 
 
+def test_of_a_third_that_is_deleted_here_and_there_the_room_comes_back(
+    on_disk, check, disk
+):
+    """Every segment is two thirds alive."""
+    with on_disk() as m:
+        m.table.mkdir()
+        kept, failed = fill(m, "f", [60_000])
+        (m.table / failed).unlink(missing_ok=True)
+        for name in list(kept)[::3]:
+            (m.table / name).unlink()
+            del kept[name]
+        assert eventually(lambda: can_write(m, 8_000_000)), "no space came back"
+        verify(m.table, kept)
+    check(disk / "store")
+
+
 def is_committed(m):
     return "uncommitted 0" in (m.path / ".mnefs/status").read_text()

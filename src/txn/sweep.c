@@ -19,7 +19,9 @@
 #include "txn/txstate.h"
 #include "view/iter.h"
 
-#define LIVE_PERCENT       50 /* below this share of live bytes a segment is worth it … */
+#define LIVE_PERCENT 50 /* below this share of live bytes a segment is worth it … */
+#define LIVE_PERCENT_NEAR \
+	75 /* … below this one when less is left than is kept back … */
 #define LIVE_PERCENT_SHORT 90 /* … and below this one when the disk is full */
 #define SEAL_LEAST \
 	(UINT64_C(1) << 20) /* what is still appended to must have this size */
@@ -73,16 +75,23 @@ static double live_share(const MneBlobSegmentInfo *info)
 	return info->size == 0 ? 0 : (double)MAX(info->live, 0) / (double)info->size;
 }
 
+static unsigned percent_now(MneStore *store)
+{
+	uint64_t left = mne_space_left(&store->space);
+
+	if (left == 0)
+		return LIVE_PERCENT_SHORT;
+	return left < store->space.reserve ? LIVE_PERCENT_NEAR : LIVE_PERCENT;
+}
+
 /* The segment with the smallest share of live bytes, if it is worth sweeping; 0: none.
  * One that is still appended to is sealed by being chosen. */
 static uint64_t choose_victim(MneStore *store)
 {
-	unsigned percent = mne_space_left(&store->space) == 0 ? LIVE_PERCENT_SHORT
-							      : LIVE_PERCENT;
 	g_autoptr(GArray) infos = mne_blob_segments(store->volume->blob);
 	g_autoptr(GHashTable) referred = referred_segments(store);
 	const MneBlobSegmentInfo *victim = NULL;
-	double least = percent / 100.0;
+	double least = percent_now(store) / 100.0;
 
 	for (guint i = 0; i < infos->len; i++) {
 		const MneBlobSegmentInfo *info = &g_array_index(infos,
