@@ -137,6 +137,31 @@ static void test_a_store_in_use_is_clean_at_every_stage(Fixture *f, gconstpointe
 	assert_clean(f);
 }
 
+/* As when an older inode comes back whose data was given up since. */
+static void test_data_that_counts_as_deleted_and_is_not_is_kept(Fixture *f,
+								gconstpointer data)
+{
+	g_autoptr(MneKvBatch) batch = mne_kv_batch_new();
+	g_autoptr(GByteArray) value = g_byte_array_new();
+	g_auto(MneNode) node = { 0 };
+	MneSpot big = spot_of(f, "big");
+	uint32_t table;
+	MneKey key;
+
+	(void)data;
+	g_assert_cmpint(
+		mne_live_lookup(f->store, f->table, f->dir, big.name, &table, &node),
+		==, 0);
+	mne_key_orphan(&key, table, node.data);
+	mne_value_begin(value, MNE_KIND_ORPHAN, f->store->volume->seq);
+	mne_value_end(value);
+	overwrite(f, mne_key_slice(&key), mne_slice(value->data, value->len));
+	fixture_reopen(f);
+	assert_mended(f, "extents");
+	work_off(f);
+	assert_clean(f);
+}
+
 /* A repair that changes what tables show is remembered; others are not. */
 static void assert_break(Fixture *f, bool expected)
 {
@@ -368,6 +393,7 @@ int main(int argc, char **argv)
 	add("link-lost", test_a_linked_file_without_names_is_called_lost);
 	add("counters", test_an_entry_that_vanished_is_no_longer_counted);
 	add("extents", test_bytes_of_no_file_become_a_file);
+	add("orphan", test_data_that_counts_as_deleted_and_is_not_is_kept);
 	add("xattr", test_an_attribute_of_no_record_is_removed);
 	add("history", test_what_is_retained_for_no_checkpoint_is_removed);
 	add("tally", test_a_wrong_count_of_what_is_retained_is_mended);

@@ -46,6 +46,7 @@ void mne_facts_init(MneCheck *check)
 	check->dirs = g_hash_table_new_full(id_hash, id_equal, NULL, dir_free);
 	check->files = g_hash_table_new_full(id_hash, id_equal, NULL, g_free);
 	check->data = g_hash_table_new_full(id_hash, id_equal, g_free, NULL);
+	check->live = g_hash_table_new_full(id_hash, id_equal, g_free, NULL);
 	check->big = g_hash_table_new_full(id_hash, id_equal, g_free, NULL);
 	check->segments = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free,
 						g_free);
@@ -59,6 +60,7 @@ void mne_facts_clear(MneCheck *check)
 	g_hash_table_unref(check->dirs);
 	g_hash_table_unref(check->files);
 	g_hash_table_unref(check->data);
+	g_hash_table_unref(check->live);
 	g_hash_table_unref(check->big);
 	g_hash_table_unref(check->segments);
 	g_hash_table_unref(check->seqs);

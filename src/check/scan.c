@@ -65,6 +65,13 @@ static void note_node_owns(MneCheck *check, uint32_t table, const MneNode *node)
 		mne_fact_add(check->big, table, node->rec);
 }
 
+static void note_live_owns(MneCheck *check, uint32_t table, const MneNode *node)
+{
+	note_node_owns(check, table, node);
+	if (node->data != 0)
+		mne_fact_add(check->live, table, node->data);
+}
+
 static int note_directory(MneCheck *check, const MneKeyParts *parts, MneSlice value)
 {
 	g_auto(MneNode) node = { 0 };
@@ -108,7 +115,7 @@ static int note_entry(MneCheck *check, const MneKeyParts *parts, MneSlice value)
 		if (mne_node_is_dir(&node))
 			return mne_throw(VALUE_CORRUPT,
 					 "a directory's inode under a name");
-		note_node_owns(check, parts->table, &node);
+		note_live_owns(check, parts->table, &node);
 	} else {
 		MNE_TRY(note_reference(check, parts, value));
 	}
@@ -131,7 +138,7 @@ static int note_inode(MneCheck *check, const MneKeyParts *parts, MneSlice value)
 	MNE_TRY(decode_node(value, &node));
 	if (mne_node_is_dir(&node) || node.rec != parts->id)
 		return mne_throw(VALUE_CORRUPT, "not the inode of this record");
-	note_node_owns(check, parts->table, &node);
+	note_live_owns(check, parts->table, &node);
 	fact = mne_fact_file(check, parts->table, parts->id, true);
 	fact->has_node = true;
 	fact->nlink = node.nlink;

@@ -53,6 +53,7 @@ typedef struct {
 	GHashTable *dirs; /* MneCheckId -> MneDirFact */
 	GHashTable *files; /* MneCheckId -> MneFileFact: those under INODE keys */
 	GHashTable *data; /* set of MneCheckId: data ids somebody names */
+	GHashTable *live; /* of these, the ones that live inodes name */
 	GHashTable *big; /* set of MneCheckId: records with big attributes */
 	GHashTable *segments; /* segment id -> int64_t: bytes of its extents */
 	GHashTable *seqs; /* set of seqs of checkpoints */

@@ -70,6 +70,7 @@ static void forget(MneCheck *check, const MneKeyParts *parts, const MneNode *nod
 	MneFileFact *file = mne_fact_file(check, parts->table, node->rec, false);
 
 	g_hash_table_remove(check->data, &data);
+	g_hash_table_remove(check->live, &data);
 	g_hash_table_remove(check->big, &rec);
 	if (parts->tag == MNE_TAG_INODE && file)
 		file->has_node = false;
