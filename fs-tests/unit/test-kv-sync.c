@@ -46,20 +46,20 @@ enum {
 /* ---- what is replaced ---- */
 
 static struct {
-	const char *named; /* what is done to such files is looked at */
+	const char *_Atomic named; /* what is done to such files is looked at */
 	_Atomic int errors_told; /* -1: there are none to tell */
-	void (*while_failing)(void);
-	bool doomed[FDS]; /* to these an error is to be told */
+	void (*_Atomic while_failing)(void);
+	atomic_bool doomed[FDS]; /* to these an error is to be told */
 	atomic_bool stalls_tables;
 	atomic_int write_error; /* of the next write to a log */
 	atomic_int list_error; /* of the next listing of a directory */
 	atomic_bool has_no_more; /* descriptors for new logs */
 	atomic_bool was_refused; /* one */
 	atomic_bool has_no_locks;
-	void (*before_current)(void); /* comes its new version */
+	void (*_Atomic before_current)(void); /* comes its new version */
 	atomic_bool names_are_durable;
-	const char *above; /* a directory … */
-	bool above_is_durable; /* … that was synced */
+	const char *_Atomic above; /* a directory … */
+	atomic_bool above_is_durable; /* … that was synced */
 } fake;
 
 #define NEXT(name) ((__typeof__(name) *)dlsym(RTLD_NEXT, #name))

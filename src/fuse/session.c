@@ -206,8 +206,8 @@ static bool wait_until_ready(MneMount *mount)
 	for (unsigned i = 0; i < READY_TRIES; i++) {
 		if (atomic_load(&mount->is_ready))
 			return true;
-		if (fuse_session_exited(
-			    mount->session)) /* perhaps after all it had to do */
+		/* Perhaps after all that it had to do. */
+		if (fuse_session_exited(mount->session))
 			return atomic_load(&mount->is_ready);
 		g_usleep(1000);
 	}
