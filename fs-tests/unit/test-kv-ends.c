@@ -19,6 +19,8 @@
 #include <glib/gstdio.h>
 #include <leveldb/c.h>
 
+#include "scratch.h"
+
 enum { BLOCK = 32768, HEAD = 7, FIRST_LEN = 100, KEY_LEN = 8, LEAST = 24 };
 
 enum { FULL = 1, FIRST, MIDDLE, LAST };
@@ -167,6 +169,16 @@ static bool log_to(Log *log, size_t place)
 	return fill_up(log, place) || fill_up(log, BLOCK + place);
 }
 
+/* And from there on one more batch, of so many bytes. */
+static bool log_on(Log *log, size_t place, size_t len, size_t *out_from)
+{
+	if (!log_to(log, place))
+		return false;
+	*out_from = log->bytes->len;
+	add_batch(log, len);
+	return true;
+}
+
 /* ---- and left on the disk ---- */
 
 static void set_up(Fixture *f, gconstpointer data G_GNUC_UNUSED)
@@ -177,23 +189,10 @@ static void set_up(Fixture *f, gconstpointer data G_GNUC_UNUSED)
 	g_assert_cmpint(mne_wal_open(f->dir, &f->wal), ==, 0);
 }
 
-static void empty_dir(Fixture *f)
-{
-	g_autoptr(GDir) dir = g_dir_open(f->dir, 0, NULL);
-	const char *name;
-
-	while ((name = g_dir_read_name(dir))) {
-		g_autofree char *file = g_build_filename(f->dir, name, NULL);
-
-		g_unlink(file);
-	}
-}
-
 static void tear_down(Fixture *f, gconstpointer data G_GNUC_UNUSED)
 {
 	mne_wal_close(f->wal);
-	empty_dir(f);
-	g_rmdir(f->dir);
+	scratch_remove(f->dir);
 	g_free(f->dir);
 	g_free(f->log);
 	g_free(f->later);
@@ -306,10 +305,8 @@ static void try_tail(Fixture *f, size_t place, size_t tail, bool all)
 	g_auto(Log) log = log_new(1);
 	size_t from;
 
-	if (!log_to(&log, place))
+	if (!log_on(&log, place, tail, &from))
 		return;
-	from = log.bytes->len;
-	add_batch(&log, tail);
 	for (size_t cut = from; cut <= log.bytes->len; cut++) {
 		size_t zeros[12];
 		guint n = zeros_of(cut, all, zeros);
@@ -362,7 +359,7 @@ static void test_plain_leveldb_reads_over_zeros(Fixture *f,
 			put_file(f->log, mne_slice(log.bytes->data, log.bytes->len),
 				 zeros[i]);
 			g_assert_cmpuint(found_by_leveldb(f, true), ==, 2);
-			empty_dir(f);
+			scratch_empty(f->dir);
 		}
 	}
 }
@@ -375,14 +372,12 @@ static void test_plain_leveldb_reads_up_to_a_torn_batch_before_zeros(
 		g_auto(Log) log = log_new(1);
 		size_t from;
 
-		if (!log_to(&log, place % BLOCK))
+		if (!log_on(&log, place % BLOCK, LEAST, &from))
 			continue;
-		from = log.bytes->len;
-		add_batch(&log, LEAST);
 		for (size_t cut = from + 5; cut < log.bytes->len; cut += 11) {
 			put_file(f->log, mne_slice(log.bytes->data, cut), 2 * BLOCK);
 			g_assert_cmpuint(found_by_leveldb(f, false), ==, 2);
-			empty_dir(f);
+			scratch_empty(f->dir);
 		}
 	}
 }
@@ -394,14 +389,12 @@ static void test_plain_leveldb_reads_what_was_cut(Fixture *f,
 		g_auto(Log) log = log_new(1);
 		size_t from;
 
-		if (!log_to(&log, place % BLOCK))
+		if (!log_on(&log, place % BLOCK, LEAST, &from))
 			continue;
-		from = log.bytes->len;
-		add_batch(&log, LEAST);
 		for (size_t cut = from + 1; cut < log.bytes->len; cut += 3) {
 			try_cut(f, &log, cut, cut % 2 * BLOCK);
 			g_assert_cmpuint(found_by_leveldb(f, true), ==, 2);
-			empty_dir(f);
+			scratch_empty(f->dir);
 		}
 	}
 }
@@ -500,7 +493,7 @@ static void lose_and_recover(Fixture *f)
 	g_assert_cmpuint(found + found_later, >=, least);
 	if (g_test_rand_int_range(0, 8) == 0)
 		g_assert_cmpuint(found_by_leveldb(f, true), ==, found + found_later);
-	empty_dir(f);
+	scratch_empty(f->dir);
 }
 
 static void test_of_what_was_not_synced_there_is_a_prefix(

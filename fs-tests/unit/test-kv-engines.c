@@ -24,6 +24,8 @@
 #include <glib.h>
 #include <glib/gstdio.h>
 
+#include "scratch.h"
+
 typedef struct {
 	char *dir;
 	bool may_mount;
@@ -31,22 +33,6 @@ typedef struct {
 } Fixture;
 
 enum { VALUE_LEN = 5000, SMALL_BUFFER = 256 * 1024 };
-
-static void remove_files(const char *path)
-{
-	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-	const char *name;
-
-	while (dir && (name = g_dir_read_name(dir))) {
-		g_autofree char *file = g_build_filename(path, name, NULL);
-
-		if (g_file_test(file, G_FILE_TEST_IS_DIR))
-			remove_files(file);
-		else
-			g_unlink(file);
-	}
-	g_rmdir(path);
-}
 
 static void set_up(Fixture *f, gconstpointer may_mount)
 {
@@ -56,7 +42,7 @@ static void set_up(Fixture *f, gconstpointer may_mount)
 
 static void tear_down(Fixture *f, gconstpointer data G_GNUC_UNUSED)
 {
-	remove_files(f->dir);
+	scratch_remove(f->dir);
 	if (f->mounted)
 		g_assert_cmpint(umount2(f->dir, MNT_DETACH), ==, 0);
 	g_rmdir(f->dir);

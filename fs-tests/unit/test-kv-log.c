@@ -14,7 +14,8 @@
 #include <unistd.h>
 
 #include <glib.h>
-#include <glib/gstdio.h>
+
+#include "scratch.h"
 
 typedef struct {
 	char *dir;
@@ -82,15 +83,7 @@ static void set_up(Fixture *f, gconstpointer data G_GNUC_UNUSED)
 
 static void tear_down(Fixture *f, gconstpointer data G_GNUC_UNUSED)
 {
-	g_autoptr(GDir) dir = g_dir_open(f->dir, 0, NULL);
-	const char *name;
-
-	while ((name = g_dir_read_name(dir))) {
-		g_autofree char *file = g_build_filename(f->dir, name, NULL);
-
-		g_unlink(file);
-	}
-	g_rmdir(f->dir);
+	scratch_remove(f->dir);
 	g_free(f->dir);
 	g_free(f->log);
 	g_free(f->later);

@@ -15,7 +15,8 @@
 #include <string.h>
 
 #include <glib.h>
-#include <glib/gstdio.h>
+
+#include "scratch.h"
 
 typedef struct {
 	const char *name;
@@ -61,19 +62,6 @@ static const Engine engines[] = {
 	{ "fault", open_fault },
 };
 
-static void remove_dir(const char *path)
-{
-	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-	const char *name;
-
-	while (dir && (name = g_dir_read_name(dir))) {
-		g_autofree char *file = g_build_filename(path, name, NULL);
-
-		g_unlink(file);
-	}
-	g_rmdir(path);
-}
-
 static void set_up(Fixture *fixture, gconstpointer data)
 {
 	const Engine *engine = data;
@@ -85,7 +73,7 @@ static void set_up(Fixture *fixture, gconstpointer data)
 static void tear_down(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
 	mne_kv_close(fixture->kv);
-	remove_dir(fixture->dir);
+	scratch_remove(fixture->dir);
 	g_free(fixture->dir);
 }
 

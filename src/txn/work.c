@@ -26,18 +26,15 @@ static void put_notice(MneNotices *notices, const MneNotice *notice)
 	mne_cond_signal(&notices->came);
 }
 
-void mne_store_notify(MneStore *store, uint64_t rec)
-{
-	MneNotice notice = { .rec = rec };
-
-	MNE_WITH_LOCK(&store->notices.lock);
-	put_notice(&store->notices, &notice);
-}
-
 void mne_store_notify_of(MneStore *store, const MneNotice *notice)
 {
 	MNE_WITH_LOCK(&store->notices.lock);
 	put_notice(&store->notices, notice);
+}
+
+void mne_store_notify(MneStore *store, uint64_t rec)
+{
+	mne_store_notify_of(store, &(MneNotice){ .rec = rec });
 }
 
 void mne_store_notify_patiently(MneStore *store, const MneNotice *notice)
