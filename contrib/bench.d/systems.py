@@ -142,41 +142,57 @@ class Ground:
             os.unlink(self.image)
 
 
-class Transport:
-    """How the kernel hands requests to those that are mounted while it is entered.
+HALT_POLL = "/sys/module/haltpoll/parameters/guest_halt_poll_ns"
 
-    Root decides that for the whole machine, so it is put back at once."""
+
+class Setting:
+    """What root decides for the whole machine, in a file, while it is entered.
+
+    It is put back at once.  Without a value it is left as it is."""
+
+    def __init__(self, path, value=None):
+        self.path = path
+        self.value = value
+        self.before = None
+
+    def read(self):
+        """None where this machine has no such setting."""
+        try:
+            with open(self.path, encoding="ascii") as f:
+                return f.read().strip()
+        except OSError:
+            return None
+
+    def set(self, value):
+        with open(self.path, "w", encoding="ascii") as f:
+            f.write(value)
+
+    def __enter__(self):
+        before = self.read()
+        if self.value is None or before in (None, self.value):
+            return
+        self.set(self.value)
+        self.before = before
+
+    def __exit__(self, *why):
+        if self.before is not None:
+            self.set(self.before)
+        self.before = None
+
+
+class Transport(Setting):
+    """How the kernel hands requests to those that are mounted while it is entered."""
 
     switch = "/sys/module/fuse/parameters/enable_uring"
 
     def __init__(self, kind):
+        super().__init__(self.switch, "Y" if kind == "uring" else "N")
         self.kind = kind
-        self.before = None
 
     @classmethod
     def best(cls):
         """io_uring where it can be switched on."""
         return cls("uring" if os.access(cls.switch, os.W_OK) and is_root() else "dev")
-
-    def set(self, value):
-        with open(self.switch, "w", encoding="ascii") as f:
-            f.write(value)
-
-    def __enter__(self):
-        if not os.path.exists(self.switch):
-            return
-        with open(self.switch, encoding="ascii") as f:
-            self.before = f.read().strip()
-        wanted = "Y" if self.kind == "uring" else "N"
-        if self.before == wanted:
-            self.before = None
-        else:
-            self.set(wanted)
-
-    def __exit__(self, *why):
-        if self.before:
-            self.set(self.before)
-        self.before = None
 
 
 class System:
