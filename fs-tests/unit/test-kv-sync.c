@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -55,6 +56,9 @@ static struct {
 	atomic_bool stalls_tables;
 	atomic_int write_error; /* of the next write to a log */
 	atomic_int list_error; /* of the next listing of a directory */
+	atomic_int listings;
+	atomic_bool lists_nothing; /* more */
+	atomic_bool has_no_watches;
 	atomic_bool has_no_more; /* descriptors for new logs */
 	atomic_bool was_refused; /* one */
 	atomic_bool has_no_locks;
@@ -142,8 +146,11 @@ ssize_t write(int fd, const void *data, size_t len)
 
 DIR *opendir(const char *path)
 {
-	int err = atomic_exchange(&fake.list_error, 0);
+	int err = atomic_load(&fake.lists_nothing)
+			  ? EMFILE
+			  : atomic_exchange(&fake.list_error, 0);
 
+	atomic_fetch_add(&fake.listings, 1);
 	if (err > 0) {
 		errno = err;
 		return NULL;
@@ -187,6 +194,15 @@ int flock(int fd, int how)
 		return -1;
 	}
 	return NEXT(flock)(fd, how);
+}
+
+int inotify_init1(int flags)
+{
+	if (atomic_load(&fake.has_no_watches)) {
+		errno = EMFILE;
+		return -1;
+	}
+	return NEXT(inotify_init1)(flags);
 }
 
 #pragma GCC visibility pop
@@ -255,9 +271,10 @@ static bool has(MneKv *kv, uint32_t number)
 	return mne_kv_get(kv, mne_slice_str(key), &value) == 0;
 }
 
-static void set_up(Fixture *f, gconstpointer data G_GNUC_UNUSED)
+static void set_up(Fixture *f, gconstpointer data)
 {
 	memset(&fake, 0, sizeof(fake));
+	fake.has_no_watches = data != NULL;
 	atomic_store(&fake.errors_told, -1);
 	f->dir = g_dir_make_tmp("test-sync-XXXXXX", NULL);
 	f->outside = (MneKvOutside){ holds, vouches, settle, f };
@@ -450,6 +467,22 @@ static void test_a_new_store_has_a_durable_name(Fixture *f,
 	g_assert_true(g_spawn_command_line_sync(command, NULL, NULL, NULL, NULL));
 }
 
+/* A large store has thousands of files. */
+static void test_a_barrier_lists_files_only_after_a_log_has_come_or_gone(
+	Fixture *f, gconstpointer has_no_watches)
+{
+	g_autoptr(MneKv) kv = open_db(f);
+	int before;
+
+	put_some(kv, 0, 3);
+	g_assert_cmpint(mne_kv_barrier(kv), ==, 0);
+	put_some(kv, 3, 4);
+	before = atomic_load(&fake.listings);
+	g_assert_cmpint(mne_kv_barrier(kv), ==, 0);
+	g_assert_cmpint(atomic_load(&fake.listings), ==,
+			has_no_watches ? before + 1 : before);
+}
+
 /* ---- what runs out ---- */
 
 static void test_a_failed_write_takes_nothing_along_when_descriptors_had_run_out(
@@ -473,6 +506,45 @@ static void test_a_failed_write_takes_nothing_along_when_descriptors_had_run_out
 		g_assert_true(has(kv, i));
 	g_assert_true(has(kv, n));
 	g_assert_true(has(kv, n + 2));
+}
+
+static void remove_named(Fixture *f, const char *beginning)
+{
+	g_autoptr(GDir) dir = g_dir_open(f->dir, 0, NULL);
+	const char *name;
+
+	while ((name = g_dir_read_name(dir))) {
+		g_autofree char *file = g_build_filename(f->dir, name, NULL);
+
+		if (g_str_has_prefix(name, beginning))
+			g_assert_cmpint(g_unlink(file), ==, 0);
+	}
+}
+
+static int try_to_open(Fixture *f)
+{
+	const MneLeveldbOptions options = { .outside = &f->outside, .create = true };
+	MneKv *kv = NULL;
+	int err = mne_kv_leveldb_open(f->dir, &options, &kv);
+
+	if (err == 0)
+		mne_kv_close(kv);
+	return err;
+}
+
+static void test_who_cannot_look_does_not_take_a_database_for_an_empty_one(
+	Fixture *f, gconstpointer data G_GNUC_UNUSED)
+{
+	MneKv *kv = open_db(f);
+
+	put_some(kv, 0, ONE_SWITCH);
+	mne_kv_close(kv);
+	remove_named(f, "CURRENT");
+	remove_named(f, "MANIFEST-");
+	atomic_store(&fake.lists_nothing, true);
+	g_assert_cmpint(try_to_open(f), ==, -EMFILE);
+	atomic_store(&fake.lists_nothing, false);
+	g_assert_cmpint(try_to_open(f), ==, -MNE_E_KV_CORRUPT);
 }
 
 /* The torn batch must not lie before others: what comes after it nobody would read. */
@@ -525,8 +597,11 @@ static void test_no_room_is_made_in_logs_that_cannot_be_locked(
 	g_assert_cmpuint(log_bytes(f), <, 20 * (VALUE_LEN + 100));
 }
 
-#define TEST(name) \
-	g_test_add("/kv-sync/" #name, Fixture, NULL, set_up, test_##name, tear_down)
+/* Each where the kernel tells when logs come and go, and where it does not. */
+#define TEST(name)                                                                    \
+	g_test_add("/kv-sync/" #name, Fixture, NULL, set_up, test_##name, tear_down); \
+	g_test_add("/kv-sync/without-watches/" #name, Fixture, "none", set_up,        \
+		   test_##name, tear_down)
 
 int main(int argc, char **argv)
 {
@@ -539,9 +614,11 @@ int main(int argc, char **argv)
 	TEST(what_was_lost_before_the_first_barrier_is_told);
 	TEST(what_an_older_log_has_lost_is_told);
 	TEST(logs_that_have_lost_something_are_not_recovered_from);
+	TEST(a_barrier_lists_files_only_after_a_log_has_come_or_gone);
 	TEST(a_new_store_has_a_durable_name);
 	TEST(a_barrier_after_healing_covers_the_new_manifests_name);
 	TEST(a_failed_write_takes_nothing_along_when_descriptors_had_run_out);
+	TEST(who_cannot_look_does_not_take_a_database_for_an_empty_one);
 	TEST(nothing_is_written_behind_a_write_that_failed_in_whatever_way);
 	TEST(no_room_is_made_in_logs_that_cannot_be_locked);
 	return g_test_run();

@@ -47,6 +47,21 @@ static void test_a_parent_is_not_its_child_nor_is_a_sibling(void)
 	g_assert_false(mne_err_is(0, ENOENT));
 }
 
+static void test_a_sentence_of_the_system_tells_the_error(void)
+{
+	static const int told[] = { ENOSPC, EDQUOT, EROFS, EACCES, EMFILE, ENOMEM };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(told); i++) {
+		g_autofree char *sentence = g_strconcat(
+			"cannot write /s/kv/000007.log: ", g_strerror(told[i]), NULL);
+
+		g_assert_cmpint(mne_err_in_sentence(sentence), ==, -told[i]);
+	}
+	g_assert_cmpint(mne_err_in_sentence("Input/output error"), ==, -EIO);
+	g_assert_cmpint(mne_err_in_sentence("something else"), ==, -EIO);
+	g_assert_cmpint(mne_err_in_sentence(""), ==, -EIO);
+}
+
 static void test_no_number_confuses_the_error_table(void)
 {
 	static const int odd[] = { INT_MIN, INT_MAX, -MNE_E_BASE, -MNE_E_END, -4095,
@@ -650,6 +665,7 @@ static void add_error_and_lock_tests(void)
 {
 	ADD("error", every_private_error_is_its_parent_and_becomes_it);
 	ADD("error", a_parent_is_not_its_child_nor_is_a_sibling);
+	ADD("error", a_sentence_of_the_system_tells_the_error);
 	ADD("error", no_number_confuses_the_error_table);
 	ADD("error", throwing_counts_and_keeps_the_sentence);
 	ADD("error", a_thread_keeps_its_own_sentence);

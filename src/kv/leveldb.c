@@ -34,18 +34,6 @@ enum { DRAIN_MS = 200 };
 
 /* ---- errors ---- */
 
-/* LevelDB's errors are sentences that end with what strerror() says. */
-static int errno_in(const char *text)
-{
-	static const int known[] = { ENOSPC, EDQUOT, EROFS,  EACCES, EPERM,
-				     EMFILE, ENFILE, ENOMEM, EFBIG };
-
-	for (size_t i = 0; i < G_N_ELEMENTS(known); i++)
-		if (g_str_has_suffix(text, g_strerror(known[i])))
-			return -known[i];
-	return -EIO;
-}
-
 int mne_level_error(const char *doing, char *text)
 {
 	int err;
@@ -59,7 +47,7 @@ int mne_level_error(const char *doing, char *text)
 	} else if (g_str_has_prefix(text, "IO error: lock ")) {
 		err = mne_throw(STORE_LOCKED, "%s: %s", doing, text);
 	} else if (g_str_has_prefix(text, "IO error")) {
-		err = errno_in(text);
+		err = mne_err_in_sentence(text);
 		g_warning("%s: %s", doing, text);
 	} else {
 		err = mne_throw(KV_CORRUPT, "%s: %s", doing, text);
@@ -350,10 +338,15 @@ static MneLevelKv *level_new(const char *path, const MneLeveldbOptions *options)
  * tables in it. */
 static int require_no_data(const char *path)
 {
-	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GDir) dir = g_dir_open(path, 0, &error);
 	const char *name;
 
-	while (dir && (name = g_dir_read_name(dir)))
+	if (g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+		return 0;
+	if (!dir)
+		return mne_err_in_sentence(error->message);
+	while ((name = g_dir_read_name(dir)))
 		if (g_str_has_suffix(name, ".ldb") || g_str_has_suffix(name, ".sst"))
 			return mne_throw(KV_CORRUPT, "%s: %s but no CURRENT", path,
 					 name);

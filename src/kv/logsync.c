@@ -21,6 +21,7 @@
 
 #include "kv/logsync.h"
 
+#include "kv/dirwatch.h"
 #include "util/lock.h"
 
 #include <errno.h>
@@ -33,13 +34,14 @@
 struct MneLogSync {
 	char *path;
 	int dir_fd; /* borrowed */
-	MneLock lock; /* of what follows, but for logs: they are whose turn it is */
+	MneLock lock; /* of what follows, but for the last two: they are whose turn it is */
 	MneCond done;
 	bool busy;
 	int error; /* once a sync failed nobody knows what is durable */
 	uint64_t newest; /* the log that was there when the directory was synced */
 	unsigned renamings; /* begun and ended: odd while one goes on */
 	GHashTable *logs; /* number -> descriptor */
+	MneDirWatch *names; /* of logs */
 };
 
 uint64_t mne_log_number(const char *name)
@@ -48,6 +50,11 @@ uint64_t mne_log_number(const char *name)
 	uint64_t number = g_ascii_strtoull(name, &end, 10);
 
 	return strcmp(end, ".log") == 0 ? number : 0;
+}
+
+bool mne_is_log(const char *name)
+{
+	return mne_log_number(name) > 0;
 }
 
 static void close_log(void *data)
@@ -63,6 +70,7 @@ MneLogSync *mne_log_sync_new(const char *path, int dir_fd)
 	sync->dir_fd = dir_fd;
 	sync->logs = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free,
 					   close_log);
+	sync->names = mne_dir_watch_new(path, mne_is_log);
 	mne_lock_init(&sync->lock, MNE_RANK_ENGINE);
 	mne_cond_init(&sync->done);
 	return sync;
@@ -73,6 +81,7 @@ void mne_log_sync_free(MneLogSync *sync)
 	if (!sync)
 		return;
 
+	mne_dir_watch_free(sync->names);
 	g_hash_table_unref(sync->logs);
 	mne_cond_clear(&sync->done);
 	mne_lock_clear(&sync->lock);
@@ -135,15 +144,16 @@ static gboolean is_gone(gpointer key, gpointer value, gpointer user)
 	return !g_hash_table_contains(user, key);
 }
 
-static int follow(MneLogSync *sync)
+static int list_logs(MneLogSync *sync)
 {
 	g_autoptr(GHashTable) there = g_hash_table_new_full(g_int64_hash, g_int64_equal,
 							    g_free, NULL);
-	g_autoptr(GDir) dir = g_dir_open(sync->path, 0, NULL);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GDir) dir = g_dir_open(sync->path, 0, &error);
 	const char *name;
 
 	if (!dir)
-		return -EIO;
+		return mne_err_in_sentence(error->message);
 	while ((name = g_dir_read_name(dir))) {
 		uint64_t number = mne_log_number(name);
 
@@ -154,6 +164,18 @@ static int follow(MneLogSync *sync)
 	}
 	g_hash_table_foreach_remove(sync->logs, is_gone, there);
 	return 0;
+}
+
+static int follow(MneLogSync *sync)
+{
+	int err;
+
+	if (!mne_dir_watch_changed(sync->names))
+		return 0;
+	err = list_logs(sync);
+	if (err < 0)
+		mne_dir_watch_missed(sync->names);
+	return err;
 }
 
 static int sync_logs(MneLogSync *sync, uint64_t *out_newest)

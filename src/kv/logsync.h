@@ -16,6 +16,7 @@ typedef struct MneLogSync MneLogSync;
 
 /* The number of a log file: "000012.log" is 12, everything else 0. */
 uint64_t mne_log_number(const char *name);
+bool mne_is_log(const char *name);
 
 /* dir_fd: path, opened. */
 MneLogSync *mne_log_sync_new(const char *path, int dir_fd);

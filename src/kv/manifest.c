@@ -40,13 +40,14 @@ static GBytes *contents_of(const char *path, const char *name)
 static int put_contents(const char *path, const char *name, MneSlice contents)
 {
 	g_autofree char *full = g_build_filename(path, name, NULL);
+	g_autoptr(GError) error = NULL;
 
-	return g_file_set_contents_full(
-		       full, (const char *)contents.data, (gssize)contents.len,
-		       G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE,
-		       0644, NULL)
-		       ? 0
-		       : -EIO;
+	if (g_file_set_contents_full(
+		    full, (const char *)contents.data, (gssize)contents.len,
+		    G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0644,
+		    &error))
+		return 0;
+	return mne_err_in_sentence(error->message);
 }
 
 static bool has_file(const char *path, uint64_t number, const char *ending)

@@ -24,6 +24,7 @@
 
 #include "kv/wal.h"
 
+#include "kv/dirwatch.h"
 #include "kv/logfile.h"
 #include "kv/logsync.h"
 #include "kv/trial.h"
@@ -46,19 +47,22 @@ struct MneWal {
 	int dir_fd;
 	bool locked; /* not everywhere can a directory be */
 	MneLogSync *sync;
+	MneDirWatch *names; /* of logs, since the newest was looked for */
+	uint64_t newest;
 };
 
 typedef int (*LogFunc)(MneWal *wal, const char *name, void *user);
 
 static int for_each_log(MneWal *wal, LogFunc func, void *user)
 {
-	g_autoptr(GDir) dir = g_dir_open(wal->path, 0, NULL);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GDir) dir = g_dir_open(wal->path, 0, &error);
 	const char *name;
 
 	if (!dir)
-		return -EIO;
+		return mne_err_in_sentence(error->message);
 	while ((name = g_dir_read_name(dir)))
-		if (mne_log_number(name) > 0)
+		if (mne_is_log(name))
 			MNE_TRY(func(wal, name, user));
 	return 0;
 }
@@ -96,12 +100,23 @@ static int note_newest(MneWal *wal G_GNUC_UNUSED, const char *name, void *user)
 	return 0;
 }
 
-int mne_wal_newest(MneWal *wal, uint64_t *out_number)
+static int find_newest(MneWal *wal)
 {
 	uint64_t newest = 0;
+	int err = for_each_log(wal, note_newest, &newest);
 
-	MNE_TRY(for_each_log(wal, note_newest, &newest));
-	*out_number = newest;
+	if (err < 0)
+		mne_dir_watch_missed(wal->names);
+	else
+		wal->newest = newest;
+	return err;
+}
+
+int mne_wal_newest(MneWal *wal, uint64_t *out_number)
+{
+	if (mne_dir_watch_changed(wal->names))
+		MNE_TRY(find_newest(wal));
+	*out_number = wal->newest;
 	return 0;
 }
 
@@ -194,30 +209,34 @@ static char *file_of(MneWal *wal, const char *name, const char *ending)
 	return g_strdup_printf("%s/%s%s", wal->path, name, ending);
 }
 
-static GBytes *contents_of(MneWal *wal, const char *name)
+static int read_file(MneWal *wal, const char *name, GBytes **out)
 {
 	g_autofree char *path = file_of(wal, name, "");
+	g_autoptr(GError) error = NULL;
 	gsize len;
 	char *text;
 
-	if (!g_file_get_contents(path, &text, &len, NULL))
-		return NULL;
-	return g_bytes_new_take(text, len);
+	if (!g_file_get_contents(path, &text, &len, &error))
+		return mne_err_in_sentence(error->message);
+	*out = g_bytes_new_take(text, len);
+	return 0;
 }
 
 /* CURRENT is the manifest's name and a line feed. */
 static int find_oldest_needed(MneWal *wal, uint64_t *out_number)
 {
-	g_autoptr(GBytes) current = contents_of(wal, "CURRENT");
-	MneSlice name = mne_slice_of(current);
-	g_autofree char *text = NULL;
+	g_autoptr(GBytes) current = NULL;
 	g_autoptr(GBytes) manifest = NULL;
+	g_autofree char *text = NULL;
+	MneSlice name;
 
+	MNE_TRY(read_file(wal, "CURRENT", &current));
+	name = mne_slice_of(current);
 	if (name.len == 0)
 		return -ENOENT;
 	text = g_strndup((const char *)name.data, name.len - 1);
-	manifest = contents_of(wal, text);
-	if (!manifest || !mne_log_oldest_needed(mne_slice_of(manifest), out_number))
+	MNE_TRY(read_file(wal, text, &manifest));
+	if (!mne_log_oldest_needed(mne_slice_of(manifest), out_number))
 		return mne_throw(KV_CORRUPT, "%s/%s: unreadable", wal->path, text);
 	return 0;
 }
@@ -281,32 +300,34 @@ static int cut_log(MneWal *wal, const char *name, MneSlice log, size_t whole,
 {
 	g_autofree char *path = file_of(wal, name, "");
 	g_autofree char *lost = file_of(wal, name, ".lost");
+	g_autoptr(GError) error = NULL;
 
 	g_warning("%s: %s after %zu of %zu bytes; what follows is dropped", path, why,
 		  whole, log.len);
 	unlink(lost);
 	if (link(path, lost) < 0)
 		return -errno;
-	if (!g_file_set_contents_full(path, (const char *)log.data, (gssize)whole,
-				      G_FILE_SET_CONTENTS_CONSISTENT |
-					      G_FILE_SET_CONTENTS_DURABLE,
-				      0644, NULL))
-		return -EIO;
-	return 0;
+	if (g_file_set_contents_full(path, (const char *)log.data, (gssize)whole,
+				     G_FILE_SET_CONTENTS_CONSISTENT |
+					     G_FILE_SET_CONTENTS_DURABLE,
+				     0644, &error))
+		return 0;
+	return mne_err_in_sentence(error->message);
 }
 
 /* Whether a log has lost records at its end shows in the next one: its numbers do not go on.
  * An empty log has lost something if there is anything in a later one. */
 static int check_log(MneWal *wal, const char *name, Seen *seen)
 {
-	g_autoptr(GBytes) bytes = contents_of(wal, name);
-	MneSlice log = mne_slice_of(bytes);
-	bool was_damaged = seen->damaged;
-	size_t good = was_damaged ? 0 : good_part(log, seen);
-	bool ends = !was_damaged && is_ending(log, good);
+	g_autoptr(GBytes) bytes = NULL;
+	bool was_damaged = seen->damaged, ends;
+	MneSlice log;
+	size_t good;
 
-	if (!bytes)
-		return -EIO;
+	MNE_TRY(read_file(wal, name, &bytes));
+	log = mne_slice_of(bytes);
+	good = was_damaged ? 0 : good_part(log, seen);
+	ends = !was_damaged && is_ending(log, good);
 	seen->damaged = !ends || good == 0;
 	if (good == log.len)
 		return 0;
@@ -344,10 +365,9 @@ static int cut_unheld(MneWal *wal, const GPtrArray *names, const MneKvOutside *o
 	MneLogPlace place;
 
 	for (guint i = 0; i < names->len; i++) {
-		GBytes *log = contents_of(wal, names->pdata[i]);
+		GBytes *log;
 
-		if (!log)
-			return -EIO;
+		MNE_TRY(read_file(wal, names->pdata[i], &log));
 		g_ptr_array_add(logs, log);
 	}
 	if (!mne_trial_run(logs, outside, &place))
@@ -386,9 +406,7 @@ int mne_wal_keep(MneWal *wal, uint64_t records)
 	size_t keep;
 
 	MNE_TRY(newest_name(wal, &name));
-	bytes = contents_of(wal, name);
-	if (!bytes)
-		return -EIO;
+	MNE_TRY(read_file(wal, name, &bytes));
 	reader = mne_log_reader(mne_slice_of(bytes));
 	while (records > 0 && mne_log_next(&reader, NULL))
 		records--;
@@ -421,6 +439,7 @@ int mne_wal_open(const char *path, MneWal **out_wal)
 		return -errno;
 	MNE_TRY(lock_dir(wal));
 	wal->sync = mne_log_sync_new(path, wal->dir_fd);
+	wal->names = mne_dir_watch_new(path, mne_is_log);
 	*out_wal = g_steal_pointer(&wal);
 	return 0;
 }
@@ -430,6 +449,7 @@ void mne_wal_close(MneWal *wal)
 	if (!wal)
 		return;
 
+	mne_dir_watch_free(wal->names);
 	mne_log_sync_free(wal->sync);
 	if (wal->dir_fd >= 0)
 		close(wal->dir_fd);

@@ -24,11 +24,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(MneWal, mne_wal_close)
  * something that is not there. */
 int mne_wal_cut(MneWal *wal, const MneKvOutside *outside) MNE_CHECKED;
 
-/* The number of the newest log, 0 when there is none. */
+/* The number of the newest log, 0 when there is none.  As with the next two, the caller has the
+ * right to write to LevelDB. */
 int mne_wal_newest(MneWal *wal, uint64_t *out_number) MNE_CHECKED;
 
-/* Make the newest log longer by so many zeros, if the disk has plenty of room: -ENOSPC.
- * Caller has the right to write to LevelDB. */
+/* Make the newest log longer by so many zeros, if the disk has plenty of room: -ENOSPC. */
 int mne_wal_extend(MneWal *wal, size_t bytes) MNE_CHECKED;
 
 /* After a failed write: the newest log ends after so many records, and at most the one that

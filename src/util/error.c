@@ -127,3 +127,14 @@ bool mne_err_counter(unsigned index, const char **out_name, uint64_t *out_count)
 	*out_count = atomic_load_explicit(&counts[index], memory_order_relaxed);
 	return true;
 }
+
+int mne_err_in_sentence(const char *sentence)
+{
+	static const int known[] = { ENOSPC, EDQUOT, EROFS,  EACCES, EPERM,
+				     EMFILE, ENFILE, ENOMEM, EFBIG };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(known); i++)
+		if (g_str_has_suffix(sentence, g_strerror(known[i])))
+			return -known[i];
+	return -EIO;
+}

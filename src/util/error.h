@@ -56,6 +56,10 @@ const char *mne_err_text(int err);
  * values filled in; falls back to mne_err_text().  Valid until the next throw. */
 const char *mne_err_sentence(int err);
 
+/* The errno, negative, of a sentence that ends with what strerror() says of it, as those of
+ * LevelDB and of GLib do: of no room, no rights, no descriptors and the like; else -EIO. */
+int mne_err_in_sentence(const char *sentence);
+
 /* How often the code was thrown since start: for .mnefs/stats.
  * index runs from 0; returns false past the end. */
 bool mne_err_counter(unsigned index, const char **out_name, uint64_t *out_count);
