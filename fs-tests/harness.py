@@ -644,3 +644,26 @@ class Crowd:
 
 if __name__ == "__main__" and sys.argv[1:] == ["--reap"]:
     Reaping().run()
+
+
+class Requests:
+    """How many requests came since it was made."""
+
+    def __init__(self, fs):
+        self.fs = fs
+        self.before = self.read()
+
+    def read(self):
+        found = {}
+        for line in (self.fs.path / ".mnefs/metrics").read_text().splitlines():
+            if line.startswith("mnefs_request_seconds_count{"):
+                name, count = line.rsplit(" ", 1)
+                found[name.split('"')[1]] = int(count)
+        return found
+
+    def since(self, *names):
+        now = self.read()
+        return sum(now.get(n, 0) - self.before.get(n, 0) for n in names)
+
+    def listings(self):
+        return self.since("readdir", "readdirplus")

@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 
-from harness import fails, sh
+from harness import Requests, fails, sh
 
 
 @pytest.fixture
@@ -73,6 +73,41 @@ def test_nlink_of_other_versions_when_a_table_checkpoint_is_made(fs, file):
     assert nlink(a) == 1
     fs.checkpoint("b", "t")
     assert nlink(a) == 2
+
+
+def test_nlink_is_right_at_once_while_somebody_walks_the_checkpoint(fs):
+    for n in range(300):
+        (fs.table / str(n)).write_text("x")
+    top = fs.checkpoint("a") / "t"
+    with subprocess.Popen(["sh", "-c", f"while ls -l '{top}'; do :; done"],
+                          stdout=subprocess.DEVNULL) as walker:
+        try:
+            for n in range(2, 12):
+                fs.checkpoint(f"b{n}")
+                assert nlink(top / "0") == n
+            for n in range(2, 12):
+                fs.drop(f"b{n}")
+                assert nlink(top / "0") == 12 - n
+        finally:
+            walker.kill()
+
+
+def test_a_walk_of_a_checkpoint_brings_the_attributes_with_the_names(fs):
+    for n in range(1000):
+        (fs.table / str(n)).write_text("x")
+    top = fs.checkpoint("a") / "t"
+    requests = Requests(fs)
+    assert sh("ls -l", top).stdout.count("\n") == 1001
+    assert requests.since("getattr") < 500
+
+
+def test_what_was_seen_a_moment_ago_is_estale_when_its_checkpoint_is_dropped(fs, file):
+    fd = os.open(fs.checkpoint("a") / "t/x", os.O_RDONLY)
+    assert os.fstat(fd).st_size == 3
+    fs.drop("a")
+    with fails(errno.ESTALE):
+        os.fstat(fd)
+    os.close(fd)
 
 
 # --- mtime bumps -----------------------------------------------------------------------

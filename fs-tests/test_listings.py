@@ -14,36 +14,13 @@ import time
 
 import pytest
 
-from harness import DirStream, eventually, fails, renameat2
+from harness import DirStream, Requests, eventually, fails, renameat2
 from test_fragments import ctl, spread
 from test_rollback import rollback
 from txs import Tx
 
 EXCHANGE = 2
 ROUNDS = int(os.environ.get("LISTING_ROUNDS", "200"))
-
-
-class Requests:
-    """How many requests came since it was made."""
-
-    def __init__(self, fs):
-        self.fs = fs
-        self.before = self.read()
-
-    def read(self):
-        found = {}
-        for line in (self.fs.path / ".mnefs/metrics").read_text().splitlines():
-            if line.startswith("mnefs_request_seconds_count{"):
-                name, count = line.rsplit(" ", 1)
-                found[name.split('"')[1]] = int(count)
-        return found
-
-    def since(self, *names):
-        now = self.read()
-        return sum(now.get(n, 0) - self.before.get(n, 0) for n in names)
-
-    def listings(self):
-        return self.since("readdir", "readdirplus")
 
 
 def ls(path):

@@ -20,6 +20,7 @@ struct MneCkpts {
 	MneTally *tally; /* owned */
 	GPtrArray *all; /* MneCkpt *, ascending by seq; owns a reference each */
 	_Atomic guint count; /* of them: each change of a key asks for the newest */
+	_Atomic uint64_t turns;
 };
 
 const MneCkptTags mne_ckpt_tags = { MNE_TAG_CKPT, MNE_TAG_RETAINED, MNE_TAG_CHANGED };
@@ -264,6 +265,11 @@ GPtrArray *mne_ckpts_list(MneCkpts *set)
 	return list;
 }
 
+uint64_t mne_ckpts_turns(MneCkpts *set)
+{
+	return atomic_load(&set->turns);
+}
+
 unsigned mne_ckpts_count(MneCkpts *set)
 {
 	MNE_WITH_LOCK(&set->lock);
@@ -378,6 +384,7 @@ void mne_ckpts_add(MneCkpts *set, MneCkpt *ckpt)
 		at--;
 	g_ptr_array_insert(set->all, (gint)at, mne_ckpt_ref(ckpt));
 	set->count = set->all->len;
+	atomic_fetch_add(&set->turns, 1);
 }
 
 void mne_ckpts_set_state(MneCkpts *set, MneCkpt *ckpt, MneCkptState state)
@@ -386,6 +393,7 @@ void mne_ckpts_set_state(MneCkpts *set, MneCkpt *ckpt, MneCkptState state)
 	if (state == MNE_CKPT_DROPPING)
 		atomic_store(&ckpt->dropped, g_get_real_time() / G_USEC_PER_SEC);
 	ckpt->state = state;
+	atomic_fetch_add(&set->turns, 1);
 }
 
 void mne_ckpts_set_dropping(MneCkpts *set, MneCkpt *ckpt)

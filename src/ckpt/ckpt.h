@@ -106,6 +106,8 @@ int mne_ckpts_find(MneCkpts *set, MneSlice name, MneCkpt **out_ckpt) MNE_CHECKED
 /* All ACTIVE ones, oldest first: an array of MneCkpt * with references (free func set). */
 GPtrArray *mne_ckpts_list(MneCkpts *set);
 unsigned mne_ckpts_count(MneCkpts *set);
+/* Grows when one becomes active, and when one is dropped. */
+uint64_t mne_ckpts_turns(MneCkpts *set);
 /* Checkpoints still being reclaimed. */
 unsigned mne_ckpts_dropping(MneCkpts *set);
 

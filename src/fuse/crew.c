@@ -13,6 +13,7 @@
 #include "fuse/reply.h"
 #include "fuse/uring.h"
 #include "fuse/wire.h"
+#include "ns/lent.h"
 #include "util/lock.h"
 
 enum { SPARE_ENTRIES = 16, MOMENT_US = 50000 };
@@ -29,6 +30,7 @@ struct MneCrew {
 	unsigned may_wait; /* tasks that are not done */
 	GQueue waiters; /* of what embeds the links */
 	bool forgetting; /* somebody is */
+	MneLock telling; /* the kernel of what was lent: one at a time */
 	bool stopping;
 };
 
@@ -48,6 +50,7 @@ MneCrew *mne_crew_new(MneMount *mount, unsigned max_threads)
 	crew->max_threads = max_threads;
 	crew->threads = g_array_new(FALSE, FALSE, sizeof(pthread_t));
 	mne_lock_init(&crew->lock, MNE_RANK_CREW);
+	mne_lock_init(&crew->telling, MNE_RANK_CREW);
 	mne_cond_init(&crew->came);
 	mne_cond_init(&crew->forgot);
 	g_queue_init(&crew->tasks);
@@ -104,6 +107,16 @@ void mne_crew_forget_stale(MneMount *mount)
 	crew->forgetting = false;
 	mne_cond_signal(&crew->forgot);
 	mne_unlock(&crew->lock);
+}
+
+void mne_crew_forget_lent(MneMount *mount)
+{
+	g_autoptr(GArray) lent = NULL;
+
+	MNE_WITH_LOCK(&mount->crew->telling);
+	lent = mne_lent_take(mount->ns->lent);
+	for (unsigned i = 0; i < lent->len; i++)
+		mne_forget_inode(mount, g_array_index(lent, uint64_t, i), false);
 }
 
 static void run(MneMount *mount, MneTask *task)
@@ -255,6 +268,7 @@ void mne_crew_free(MneCrew *crew)
 {
 	g_array_unref(crew->threads);
 	mne_lock_clear(&crew->lock);
+	mne_lock_clear(&crew->telling);
 	mne_cond_clear(&crew->came);
 	mne_cond_clear(&crew->forgot);
 	g_free(crew);

@@ -53,6 +53,10 @@ void mne_crew_wait_end(MneCrew *crew, fuse_req_t req, MneWaiter *waiter);
  * for us: so a task that calls it may wait. */
 void mne_crew_forget_stale(MneMount *mount);
 
+/* Checkpoints may have been made or dropped: tell the kernel, before that is answered, what
+ * it must not believe any more of the others.  It waits for nobody but who does the same. */
+void mne_crew_forget_lent(MneMount *mount);
+
 /* A copy of task is run; it owns what task owns. */
 void mne_crew_post(MneCrew *crew, const MneTask *task);
 /* The same of a task that is no request; false: the crew has stopped. */

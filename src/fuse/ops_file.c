@@ -170,6 +170,7 @@ static void write_control(MneMount *mount, MneTask *task)
 		mne_crew_wait_end(mount->crew, task->req, &waiter);
 	mne_share_tables(mount);
 	mne_crew_forget_stale(mount);
+	mne_crew_forget_lent(mount);
 	reply_written(task->req, task->ino, written);
 }
 

@@ -121,6 +121,7 @@ static void make(MneMount *mount, MneTask *task)
 	int err = mne_ns_make(mount->ns, task->inode, mne_slice_str(task->name),
 			      &task->make, &found);
 
+	mne_crew_forget_lent(mount);
 	if (err < 0)
 		mne_reply_err(task->req, "mkdir", task->ino, err);
 	else
@@ -215,10 +216,12 @@ void mne_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 static void remove_dir(MneMount *mount, MneTask *task)
 {
-	mne_reply_status(task->req, "rmdir", task->ino,
-			 mne_ns_remove(mount->ns, task->inode,
-				       mne_slice_str(task->name), true,
-				       fuse_req_ctx(task->req)->pid));
+	int err = mne_ns_remove(mount->ns, task->inode, mne_slice_str(task->name), true,
+				fuse_req_ctx(task->req)->pid);
+
+	if (mne_ns_is_slow(task->inode))
+		mne_crew_forget_lent(mount);
+	mne_reply_status(task->req, "rmdir", task->ino, err);
 }
 
 void mne_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)

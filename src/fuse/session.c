@@ -180,6 +180,7 @@ static void *notify(void *data)
 	while (!atomic_load(&notifier->stop)) {
 		mne_ns_tx_tick(mount->ns);
 		mne_crew_forget_stale(mount);
+		mne_crew_forget_lent(mount);
 		if (mne_store_next_notice(mount->store,
 					  mne_ns_tx_count(mount->ns) > 0
 						  ? TX_TICK_MS

@@ -57,6 +57,7 @@ typedef struct MneNs {
 	struct MneCtl *ctl; /* the nodes of `.mnefs`: see ns/ctl.h */
 	struct MneGraves *graves; /* see ns/grave.h */
 	struct MneVisits *visits; /* see ns/visit.h */
+	struct MneLent *lent; /* see ns/lent.h */
 	struct MneReopens *reopens; /* see ns/reopen.h */
 	struct MneDigests *digests; /* see ns/digest.h */
 	MneStats *stats;
@@ -89,6 +90,8 @@ typedef struct {
 
 /* Seconds for what only changes through this mount. */
 #define MNE_LONG_TIMEOUT 86400.0
+/* Seconds for attributes of what is in a checkpoint: see ns/lent.h. */
+#define MNE_PAST_TIMEOUT 0.1
 
 /* -ENOENT is an answer, too: 0 with inode NULL, when it may be remembered. */
 int mne_ns_lookup(MneNs *ns, MneInode *parent, MneSlice name, MneFound *out)

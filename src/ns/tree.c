@@ -19,6 +19,7 @@
 #include "ns/frags.h"
 #include "ns/grave.h"
 #include "ns/handle.h"
+#include "ns/lent.h"
 #include "ns/ns.h"
 #include "ns/reopen.h"
 #include "ns/stream.h"
@@ -48,6 +49,7 @@ MneNs *mne_ns_new(MneStore *store, const MneNsOptions *options,
 	ns->ctl = mne_ctl_new();
 	ns->graves = mne_graves_new();
 	ns->visits = mne_visits_new();
+	ns->lent = mne_lent_new(mne_store_ckpts(store));
 	ns->reopens = mne_reopens_new();
 	ns->digests = mne_digests_new();
 	ns->deltas = mne_deltas_new();
@@ -74,6 +76,7 @@ void mne_ns_free(MneNs *ns)
 	mne_ctl_free(ns->ctl);
 	mne_graves_free(ns->graves);
 	mne_visits_free(ns->visits);
+	mne_lent_free(ns->lent);
 	mne_reopens_free(ns->reopens);
 	mne_digests_free(ns->digests);
 	mne_deltas_free(ns->deltas);
@@ -198,11 +201,17 @@ void mne_ns_found_live(MneNs *ns, const MneIdentity *parent, uint32_t table,
 	mne_tx_root_attr(&self, &out->attr);
 }
 
-/* The directory by which a checkpoint is reached belongs to who made it: `.checkpoints` is
- * sticky, so that he may drop it. */
+/* Is it the directory by which a checkpoint is reached?  That shows at once what becomes of it. */
+static bool is_way_in(const MneIdentity *self)
+{
+	return self->rec == self->via;
+}
+
+/* The way in belongs to who made the checkpoint: `.checkpoints` is sticky, so that he may
+ * drop it. */
 static void set_maker(const MneIdentity *self, struct stat *attr)
 {
-	if (self->rec != self->via)
+	if (!is_way_in(self))
 		return;
 	attr->st_uid = self->ckpt->uid;
 	attr->st_gid = self->ckpt->gid;
@@ -212,6 +221,22 @@ static void set_maker(const MneIdentity *self, struct stat *attr)
 static uint64_t cookie_of(const MneIdentity *self)
 {
 	return self->ckpt->cookie ^ (mne_delta_is(self->via) ? self->via : 0);
+}
+
+/* begun: see mne_lent_begin(). */
+static void found_past_attr(MneNs *ns, const MneIdentity *self, const MneNode *node,
+			    const MnePlace *place, uint64_t begun, MneFound *out)
+{
+	bool lends = !is_way_in(self) && !self->tx;
+
+	mne_attr_of_past(node, cookie_of(self), sharers_of(ns, self->ckpt, place, node),
+			 &out->attr);
+	set_maker(self, &out->attr);
+	if (lends &&
+	    mne_lent_note(ns->lent, begun, mne_inode_number(ns->inodes, out->inode)))
+		out->attr_timeout = MNE_PAST_TIMEOUT;
+	else
+		out->attr_timeout = 0;
 }
 
 int mne_ns_found_past(MneNs *ns, const MneIdentity *parent, uint32_t table,
@@ -234,7 +259,7 @@ int mne_ns_found_past(MneNs *ns, const MneIdentity *parent, uint32_t table,
 		.name = name,
 		.is_dir = self.is_dir,
 	};
-	unsigned sharers = sharers_of(ns, self.ckpt, &place, node);
+	uint64_t begun = mne_lent_begin(ns->lent);
 
 	if (!mne_ckpt_is_active(self.ckpt))
 		return mne_throw(CKPT_GONE,
@@ -242,9 +267,7 @@ int mne_ns_found_past(MneNs *ns, const MneIdentity *parent, uint32_t table,
 
 	out->inode = mne_inodes_look_up(ns->inodes, &self, parent->rec, name);
 	out->entry_timeout = MNE_LONG_TIMEOUT;
-	out->attr_timeout = 0;
-	mne_attr_of_past(node, cookie_of(&self), sharers, &out->attr);
-	set_maker(&self, &out->attr);
+	found_past_attr(ns, &self, node, &place, begun, out);
 	return 0;
 }
 
@@ -459,6 +482,7 @@ static void stat_removed(const MneIdentity *self, MneFound *out)
 static int stat_record(MneNs *ns, MneInode *inode, MneFound *out)
 {
 	MneIdentity self = mne_inode_identity(inode);
+	uint64_t begun = mne_lent_begin(ns->lent);
 	g_auto(MneNode) node = { 0 };
 	MneFinding finding;
 	int err = mne_ns_node(ns, inode, &finding, &node);
@@ -476,9 +500,7 @@ static int stat_record(MneNs *ns, MneInode *inode, MneFound *out)
 		mne_tx_root_attr(&self, &out->attr);
 		return 0;
 	}
-	mne_attr_of_past(&node, cookie_of(&self),
-			 sharers_of(ns, self.ckpt, &finding.place, &node), &out->attr);
-	set_maker(&self, &out->attr);
+	found_past_attr(ns, &self, &node, &finding.place, begun, out);
 	return mne_ns_require_valid(inode);
 }
 
